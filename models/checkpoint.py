@@ -1,0 +1,178 @@
+"""Checkpoints that rebuild their model by themselves: one safetensors file.
+
+The header's entry ``night_seg_ros`` is a JSON object: ``format``, ``model`` (the arguments of
+``build_model``), ``classes``, ``storage`` and ``metadata`` (input size, training data, scores ...).
+Nothing in such a file can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.models.factory import build_model
+
+STORAGES = ("float32", "float16", "int8")
+
+_HEADER = "night_seg_ros"
+_SCALE = ".scale"  # suffix of the per-channel scales of int8 convolutions
+_WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be used; the message says why and what to do."""
+
+
+def save_checkpoint(
+    path: str | Path, model: nn.Module, metadata: dict[str, Any], storage: str = "float32"
+) -> None:
+    """Write a model that ``build_model`` made as one ``.safetensors`` file, atomically.
+
+    Args:
+        path: the file to write.
+        model: a model of ``build_model``.
+        metadata: JSON values that travel with the weights, such as ``input_size``.
+        storage: ``float32``; ``float16``; or ``int8``, convolutions as 8-bit integers with one
+            scale per output channel (scale = largest magnitude / 127), the rest as float32.
+
+    Raises:
+        ValueError: unknown storage, or weights that are not finite.
+    """
+    if storage not in STORAGES:
+        raise ValueError(f"unknown storage {storage!r}; known: {', '.join(STORAGES)}")
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{path} is not written: {key!r} holds NaN or infinite values")
+    header = {
+        "format": 1,
+        "model": model.build_arguments,
+        "classes": list(CLASSES),
+        "storage": storage,
+        "metadata": metadata,
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(_pack(state, storage), temporary, {_HEADER: json.dumps(header)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild a model from its file alone.
+
+    Returns:
+        The model, float32, on the CPU, in evaluation mode; and its metadata.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: not a checkpoint of this package, or damaged: an unknown model, a missing,
+            extra or misshapen tensor, values that are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}: give the path of a .safetensors checkpoint")
+    header, tensors = _read(path)
+    try:
+        with torch.device("meta"):  # the file's arguments are untrusted: allocate nothing for them
+            model = build_model(**header["model"])
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if len(header["classes"]) != header["model"].get("num_classes", len(CLASSES)):
+        raise CheckpointError(
+            f"{path}: the header names {len(header['classes'])} classes, "
+            f"the network has {header['model'].get('num_classes', len(CLASSES))}"
+        )
+    state = _unpack(tensors, header["storage"])
+    _check_tensors(path, model.state_dict(), state)
+    model.load_state_dict(state, assign=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    return model.eval(), {**header["metadata"], "classes": header["classes"], "model": header["model"]}
+
+
+def demonstration_weights(name: str) -> Path:
+    """Path of the small weights that ship with the package for trying a model.
+
+    Raises:
+        FileNotFoundError: none ship for this model; the message lists those that do.
+    """
+    path = _WEIGHTS_FOLDER / f"{name}.safetensors"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in _WEIGHTS_FOLDER.glob("*.safetensors"))) or "none"
+        raise FileNotFoundError(f"no demonstration weights for model {name!r} (shipped: {known}); give weights")
+    return path
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_HEADER)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
+    if text is None:
+        raise CheckpointError(f"{path} has no {_HEADER!r} header: it was not written by save_checkpoint")
+    try:
+        header = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: the header is not JSON ({error})") from error
+    expected = {"model": dict, "classes": list, "storage": str, "metadata": dict}
+    for key, kind in expected.items():
+        if not isinstance(header, dict) or not isinstance(header.get(key), kind):
+            raise CheckpointError(f"{path}: the header lacks a {kind.__name__} {key!r}")
+    if header.get("format") != 1:
+        raise CheckpointError(f"{path}: format {header.get('format')!r}, this version reads format 1")
+    return header, tensors
+
+
+def _pack(state: dict[str, Tensor], storage: str) -> dict[str, Tensor]:
+    packed = {}
+    for key, value in state.items():
+        if storage == "int8" and value.dim() == 4:
+            scale = value.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / 127
+            packed[key] = (value / scale[:, None, None, None]).round().to(torch.int8)
+            packed[key + _SCALE] = scale
+        elif storage == "float16" and value.is_floating_point():
+            packed[key] = value.half()
+        else:
+            packed[key] = value
+    return packed
+
+
+def _unpack(tensors: dict[str, Tensor], storage: str) -> dict[str, Tensor]:
+    state = {}
+    for key, value in tensors.items():
+        if storage == "int8" and key.endswith(_SCALE):
+            continue
+        if value.dtype == torch.int8 and (scale := tensors.get(key + _SCALE)) is not None:
+            value = value.float() * scale.view(-1, *[1] * (value.dim() - 1))
+        state[key] = value.float() if value.is_floating_point() else value
+    return state
+
+
+def _check_tensors(path: Path, expected: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+    for key, value in expected.items():
+        if key not in state:
+            raise CheckpointError(f"{path}: tensor {key!r} is missing")
+        if state[key].shape != value.shape:
+            raise CheckpointError(
+                f"{path}: tensor {key!r} has shape {tuple(state[key].shape)}, "
+                f"the model needs {tuple(value.shape)}"
+            )
+        if not torch.isfinite(state[key]).all():
+            raise CheckpointError(f"{path}: tensor {key!r} holds NaN or infinite values")
+    extra = sorted(state.keys() - expected.keys())
+    if extra:
+        raise CheckpointError(f"{path}: tensor {extra[0]!r} does not belong to the model")

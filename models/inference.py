@@ -1,0 +1,88 @@
+"""From an image to a network's input, and from its logits to labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
+
+InputSize = int | tuple[int, int] | None
+"""Size at which a network sees an image: its shorter side in pixels (the shape is kept), an exact
+(height, width), or None for the image's own size."""
+
+MIN_SIDE = 32
+
+_BAND_ELEMENTS = 1 << 21  # logits that are upsampled at once: 8 MiB, small enough for the caches
+
+
+def network_size(height: int, width: int, input_size: InputSize) -> tuple[int, int]:
+    """Height and width at which the network sees an image; no side is under 32 pixels."""
+    if input_size is None:
+        size = (float(height), float(width))
+    elif isinstance(input_size, int):
+        scale = input_size / min(height, width)
+        size = (height * scale, width * scale)
+    else:
+        size = (float(input_size[0]), float(input_size[1]))
+    return max(MIN_SIDE, round(size[0])), max(MIN_SIDE, round(size[1]))
+
+
+def preprocess(rgb: Tensor, input_size: InputSize, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Resize (bilinear, antialiased) and normalise images on their own device.
+
+    Args:
+        rgb: (N, 3, H, W) uint8, any memory format.
+        input_size: see ``InputSize``.
+        dtype: of the result.
+
+    Returns:
+        (N, 3, h, w) normalised, channels last.
+    """
+    size = network_size(rgb.shape[-2], rgb.shape[-1], input_size)
+    image = rgb.to(torch.float32, memory_format=torch.channels_last)
+    if size != tuple(rgb.shape[-2:]):
+        image = F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
+    mean = torch.tensor(IMAGENET_MEAN, device=rgb.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=rgb.device).view(1, 3, 1, 1)
+    return image.div_(255).sub_(mean).div_(std).to(dtype, memory_format=torch.channels_last)
+
+
+def predict_labels(
+    logits: Tensor, size: tuple[int, int], *, confidence: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Argmax of bilinearly upsampled logits (half-pixel centres), without ever holding them whole.
+
+    The width is interpolated first, on the few rows of the logits; then bands of output rows are
+    mixed from neighbouring rows and reduced at once.
+
+    Args:
+        logits: (N, C, h, w), any floating type, C up to 255.
+        size: height and width of the result.
+        confidence: also give the softmax probability of the label.
+
+    Returns:
+        labels (N, H, W) uint8; confidence (N, H, W) uint8, 0..255 = 0..1, or None.
+    """
+    height, width = size
+    count, channels, rows, _ = logits.shape
+    wide = F.interpolate(logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=False)
+    labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)
+    scores = torch.empty_like(labels) if confidence else None
+    source = (torch.arange(height, device=logits.device) + 0.5) * (rows / height) - 0.5
+    source = source.clamp_(0, rows - 1)
+    above = source.long()
+    below = (above + 1).clamp_(max=rows - 1)
+    weight = (source - above).view(1, 1, -1, 1)
+    band = max(1, _BAND_ELEMENTS // (count * channels * width))
+    for start in range(0, height, band):
+        part = slice(start, start + band)
+        mixed = torch.lerp(wide[:, :, above[part]], wide[:, :, below[part]], weight[:, :, part])
+        best, index = mixed.max(dim=1)
+        labels[:, part] = index
+        if scores is not None:
+            # exp(best) / sum(exp) = 1 / sum(exp(mixed - best))
+            total = mixed.sub_(best.unsqueeze(1)).exp_().sum(dim=1)
+            scores[:, part] = total.reciprocal_().mul_(255).round_()
+    return labels, scores

@@ -1,0 +1,23 @@
+"""The one output type of every model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class SegmentationOutput(NamedTuple):
+    """What a model answers to a normalised image batch of shape (N, 3, H, W).
+
+    Attributes:
+        logits: (N, num_classes, H', W') class scores at the network's own stride.
+        exposure: (N, 1, H, W) predicted exposure in [0, 1], or None.
+        relit: (N, 3, H, W) relit image, normalised as the input, or None.
+        aux_logits: (N, num_classes, H'', W'') scores of a second head, or None.
+    """
+
+    logits: Tensor
+    exposure: Tensor | None = None
+    relit: Tensor | None = None
+    aux_logits: Tensor | None = None

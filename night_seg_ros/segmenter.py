@@ -1,0 +1,207 @@
+"""Runs a model on camera frames. Knows nothing of ROS."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from night_seg_ros.models.checkpoint import CheckpointError, load_model
+from night_seg_ros.models.classes import CLASSES, IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
+from night_seg_ros.models.inference import InputSize, predict_labels, preprocess
+
+OUTPUTS = ("labels", "exposure", "confidence", "relit")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_COLOURS = np.zeros((256, 3), np.uint8)  # BGR by train id; ignored pixels are black
+_COLOURS[:NUM_CLASSES] = PALETTE[:, ::-1]
+
+
+def colourise(labels: np.ndarray) -> np.ndarray:
+    """Colours of a label image: (H, W) uint8 train ids -> (H, W, 3) uint8 BGR, 255 black."""
+    return _COLOURS[labels]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the Segmenter says of one frame, at the frame's own size; None = not asked for or not to be had.
+
+    Attributes:
+        labels: (H, W) uint8 train ids 0..18.
+        exposure: (H, W) uint8, 0..255 = 0..1: the network's exposure map.
+        confidence: (H, W) uint8, 0..255 = 0..1: softmax probability of the label.
+        relit: (H, W, 3) uint8 BGR: the frame after the network's relighting.
+    """
+
+    labels: np.ndarray | None = None
+    exposure: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    relit: np.ndarray | None = None
+
+    def overlay(self, bgr: np.ndarray, alpha: float = 0.5) -> np.ndarray:
+        """Lay the class colours over a frame.
+
+        Args:
+            bgr: (H, W, 3) uint8, the frame.
+            alpha: weight of the colours, 0..1.
+
+        Returns:
+            (H, W, 3) uint8 BGR.
+
+        Raises:
+            ValueError: the labels were not asked for, or the sizes differ.
+        """
+        if self.labels is None:
+            raise ValueError("an overlay needs labels: ask the segmenter for 'labels'")
+        if bgr.shape[:2] != self.labels.shape:
+            raise ValueError(f"frame {bgr.shape[:2]} and labels {self.labels.shape} differ in size")
+        return cv2.addWeighted(bgr, 1 - alpha, colourise(self.labels), alpha, 0)
+
+
+class Segmenter:
+    """A model ready to segment frames of any size.
+
+    Args:
+        model_or_weights: a module of ``build_model``, or the path of a checkpoint.
+        device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1`` ...
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it, else
+            fp16 on CUDA and fp32 on the CPU).
+        input_size: size at which the network sees a frame, see ``models.inference.InputSize``; the
+            checkpoint's where None.
+
+    Attributes:
+        device, precision: what was chosen.
+        model_name: such as ``egnet``.
+        metadata: of the checkpoint; empty for a module.
+        weights_hash: first 12 hex digits of the file's SHA-256; empty for a module.
+
+    Raises:
+        FileNotFoundError, CheckpointError: the weights can't be used.
+        ValueError: unknown device or precision.
+    """
+
+    def __init__(
+        self,
+        model_or_weights: nn.Module | str | Path,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        input_size: InputSize = None,
+    ) -> None:
+        self.device = _choose_device(device)
+        self.precision = _choose_precision(precision, self.device)
+        self.metadata: dict[str, Any] = {}
+        self.weights_hash = ""
+        if isinstance(model_or_weights, nn.Module):
+            model = model_or_weights
+        else:
+            model, self.metadata = load_model(model_or_weights)
+            self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]
+            if self.metadata["classes"] != list(CLASSES):
+                raise CheckpointError(
+                    f"{model_or_weights}: {len(self.metadata['classes'])} classes "
+                    f"({', '.join(map(str, self.metadata['classes'][:3]))} ...), not the {NUM_CLASSES} of Cityscapes"
+                )
+        self.model_name = str(getattr(model, "build_arguments", {}).get("name", type(model).__name__))
+        if input_size is None:
+            input_size = self.metadata.get("input_size")
+        self.input_size: InputSize = tuple(input_size) if isinstance(input_size, list) else input_size
+        self._dtype = PRECISIONS[self.precision]
+        self._model = model.eval().to(self.device, self._dtype, memory_format=torch.channels_last)
+        self._mean = torch.tensor(IMAGENET_MEAN, device=self.device).view(3, 1, 1)
+        self._std = torch.tensor(IMAGENET_STD, device=self.device).view(3, 1, 1)
+        self._pinned: torch.Tensor | None = None  # upload buffer, kept between frames of one size
+
+    @torch.inference_mode()
+    def __call__(self, bgr: np.ndarray, outputs: tuple[str, ...] = OUTPUTS) -> Segmentation:
+        """Segment one frame.
+
+        Args:
+            bgr: (H, W, 3) uint8, any size.
+            outputs: which of ``labels``, ``exposure``, ``confidence``, ``relit`` to compute.
+
+        Raises:
+            ValueError: not such a frame, or an unknown output.
+        """
+        _check_frame(bgr)
+        unknown = set(outputs) - set(OUTPUTS)
+        if unknown:
+            raise ValueError(f"unknown outputs {sorted(unknown)}; known: {', '.join(OUTPUTS)}")
+        size = bgr.shape[:2]
+        frame = self._upload(bgr).permute(2, 0, 1).unsqueeze(0).flip(1)  # RGB, 1 x 3 x H x W
+        answer = self._model(preprocess(frame, self.input_size, self._dtype))
+        labels = exposure = confidence = relit = None
+        if "labels" in outputs or "confidence" in outputs:
+            labels, confidence = predict_labels(answer.logits, size, confidence="confidence" in outputs)
+        if "exposure" in outputs and answer.exposure is not None:
+            exposure = _to_uint8(_resize(answer.exposure, size))[0, 0]
+        if "relit" in outputs and answer.relit is not None:
+            rgb = _resize(answer.relit, size)[0] * self._std + self._mean
+            relit = _to_uint8(rgb).flip(0).permute(1, 2, 0)
+        return Segmentation(
+            labels=_download(labels[0]) if labels is not None and "labels" in outputs else None,
+            exposure=_download(exposure),
+            confidence=_download(confidence[0]) if confidence is not None else None,
+            relit=_download(relit),
+        )
+
+    def _upload(self, bgr: np.ndarray) -> torch.Tensor:
+        """The frame on the device, (H, W, 3) uint8."""
+        frame = torch.from_numpy(np.ascontiguousarray(bgr))
+        if self.device.type == "cpu":
+            return frame
+        if self._pinned is None or self._pinned.shape != frame.shape:
+            self._pinned = torch.empty(frame.shape, dtype=torch.uint8, pin_memory=True)
+        self._pinned.copy_(frame)
+        return self._pinned.to(self.device, non_blocking=True)
+
+
+def _choose_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}; give auto, cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device!r} is not there: {torch.cuda.device_count()} CUDA devices found")
+    return chosen
+
+
+def _choose_precision(precision: str, device: torch.device) -> str:
+    if precision == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        # Older torch can't tell what the CPU computes in.
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; give auto, {', '.join(PRECISIONS)}")
+    return precision
+
+
+def _check_frame(bgr: np.ndarray) -> None:
+    if not isinstance(bgr, np.ndarray) or bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
+        what = f"{bgr.dtype} {bgr.shape}" if isinstance(bgr, np.ndarray) else type(bgr).__name__
+        raise ValueError(f"a frame must be (H, W, 3) uint8 BGR, not {what}")
+    if 0 in bgr.shape:
+        raise ValueError(f"a frame must have pixels, not shape {bgr.shape}")
+
+
+def _resize(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(image.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def _to_uint8(image: torch.Tensor) -> torch.Tensor:
+    return image.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _download(image: torch.Tensor | None) -> np.ndarray | None:
+    return None if image is None else np.ascontiguousarray(image.cpu().numpy())
