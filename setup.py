@@ -1,0 +1,90 @@
+"""Installs night_seg_ros with pip, and with colcon as an ament_python package.
+
+All facts about the package are here; pyproject.toml holds the settings of the build and of the checks only.
+"""
+
+from __future__ import annotations
+
+import re
+from glob import glob
+from pathlib import Path
+
+from setuptools import setup
+
+NAME = "night_seg_ros"
+
+# The folders models/ and training/ become sub-packages: no package of such a common name lands on anyone's path.
+# `colcon build --symlink-install` runs this file in a build folder that has links to night_seg_ros/ and to the data
+# files but not to them; there night_seg_ros/__init__.py finds them beside itself when it is imported.
+SUBPACKAGES = {f"{NAME}.{folder}": folder for folder in ("models", "training") if Path(folder).is_dir()}
+
+# The version is written once for Python, in the package; read as text so that nothing gets imported.
+_init = Path(NAME, "__init__.py").read_text(encoding="utf-8")
+_version = re.search(r'^__version__ = "(.+)"$', _init, re.MULTILINE)
+if _version is None:
+    raise SystemExit(f"{NAME}/__init__.py has no line __version__ = \"...\"")
+
+setup(
+    name=NAME,
+    version=_version.group(1),
+    description="Reads the road at night: semantic segmentation of camera images for ROS 2 vehicles",
+    long_description=Path("README.md").read_text(encoding="utf-8") if Path("README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    # The same maintainer, license and version stand in package.xml, where ROS tools read them.
+    maintainer="night_seg_ros maintainers",
+    maintainer_email="maintainers@night-seg-ros.org",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=[NAME, *SUBPACKAGES],
+    package_dir=SUBPACKAGES,
+    package_data={f"{NAME}.models": ["weights/*.safetensors", "weights/README.md"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.rviz"))),
+        (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
+    ],
+    zip_safe=False,
+    # What runs a model on images, videos and bags. rosbags is part of it, since `night-seg segment` and `play` take
+    # bags on machines without ROS too; it is small and needs no compiler. OpenCV is the headless build: the other one
+    # wants libGL, which a bare machine lacks, and nothing here opens a window.
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python-headless",
+        "rosbags>=0.11.7",
+        "safetensors",
+        "torch",
+        "torchvision",
+        "tqdm",
+    ],
+    extras_require={
+        # rclpy for a machine without a ROS distribution: Jazzy from PyPI. In a vehicle these come with ROS.
+        "ros": [
+            "ros-diagnostic-msgs==5.3.*",
+            "ros-rclpy[fastrtps]==7.1.*",
+            "ros-sensor-msgs==5.3.*",
+            "ros-std-msgs==5.3.*",
+            "rosbags-image",
+        ],
+        "train": ["jsonargparse", "lightning", "tensorboard", "torchmetrics"],
+        "test": [
+            "colcon-common-extensions",
+            "colcon-ros",
+            "mypy",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "setuptools<80",  # what colcon-core builds with, and what test_package.py therefore builds with
+            "types-PyYAML",
+            "types-tqdm",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            f"night-seg = {NAME}.cli:main",
+            f"segment_node = {NAME}.segment_node:main",
+            f"play_node = {NAME}.play_node:main",
+        ],
+    },
+)
