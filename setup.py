@@ -13,9 +13,9 @@ from setuptools import setup
 
 NAME = "night_seg_ros"
 
-# The folders models/ and training/ become sub-packages: no package of such a common name lands on anyone's path.
-# `colcon build --symlink-install` runs this file in a build folder that has links to night_seg_ros/ and to the data
-# files but not to them; there night_seg_ros/__init__.py finds them beside itself when it is imported.
+# The folders models/ and training/ become sub-packages, so that no package of such a common name lands on
+# anyone's path. `colcon build --symlink-install` runs this file in a build folder that links to night_seg_ros/
+# but not to them; in that case night_seg_ros/__init__.py finds them, beside its real place.
 SUBPACKAGES = {f"{NAME}.{folder}": folder for folder in ("models", "training") if Path(folder).is_dir()}
 
 # The version is written once for Python, in the package; read as text so that nothing gets imported.
@@ -46,9 +46,9 @@ setup(
         (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
     ],
     zip_safe=False,
-    # What runs a model on images, videos and bags. rosbags is part of it, since `night-seg segment` and `play` take
-    # bags on machines without ROS too; it is small and needs no compiler. OpenCV is the headless build: the other one
-    # wants libGL, which a bare machine lacks, and nothing here opens a window.
+    # What runs a model on images, videos and bags. rosbags is part of it: small, and it reads and writes bags
+    # where there is no ROS. OpenCV is the headless build: the other one wants libGL, which a bare machine
+    # lacks, and nothing here opens a window.
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless",

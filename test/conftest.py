@@ -1,0 +1,18 @@
+"""What every test may use. ROS comes in with ros_fixtures.py, and only where a test asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real recordings and labelled images beside the checkout; without them the test is skipped."""
+    folder = CHECKOUT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    return folder
