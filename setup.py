@@ -14,8 +14,8 @@ from setuptools import setup
 NAME = "night_seg_ros"
 
 # The folders models/ and training/ become sub-packages, so that no package of such a common name lands on
-# anyone's path. `colcon build --symlink-install` runs this file in a build folder that links to night_seg_ros/
-# but not to them; in that case night_seg_ros/__init__.py finds them, beside its real place.
+# anyone's path. `colcon build --symlink-install` runs this file in a build folder that has a link to
+# night_seg_ros/ but none to them: there night_seg_ros/__init__.py finds them, beside its real place.
 SUBPACKAGES = {f"{NAME}.{folder}": folder for folder in ("models", "training") if Path(folder).is_dir()}
 
 # The version is written once for Python, in the package; read as text so that nothing gets imported.
