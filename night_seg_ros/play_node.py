@@ -1,0 +1,347 @@
+"""Plays a rosbag2, a video or a folder of images as camera topics.
+
+A bag's images and camera_info are published as they were recorded, byte for byte, on the recorded
+topics and in the recorded rhythm. Videos and images go out as bgr8.
+
+Two ways of waiting, for two ends:
+
+- ``wait_for_subscribers`` holds the first frame until someone listens. From then on the player keeps the
+  recorded rate, as a camera would, and a slower segment_node drops frames, as it would in the vehicle.
+- ``answer_topic`` makes it lossless: after each frame the player waits until a message with that frame's
+  header stamp comes back on this topic (say ``/segment_node/labels``), and only then sends the next one,
+  no faster than the recorded rate. Every frame gets its result, however slow the network is.
+
+On the command line: ``night-seg play drive.mcap --rate 2``. As a node:
+``ros2 run night_seg_ros play_node --ros-args -p input:=drive.mcap -p rate:=2.0``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rclpy.serialization import serialize_message
+from rclpy.utilities import remove_ros_args, try_shutdown
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from tqdm import tqdm
+
+from night_seg_ros.conversion import array_to_image
+from night_seg_ros.sources import IMAGE, Bag, BagMessage, open_source
+
+DEFAULT_TOPIC = "/camera/image_raw"
+STAMPS = ("recorded", "now")
+
+# name: (default, description); the ROS parameters and the options of the command line.
+PARAMETERS: dict[str, tuple[Any, str]] = {
+    "input": ("", "what to play: a rosbag2 (folder, .db3 or .mcap), a video, a folder of images or an image"),
+    "topic": ("", f"bag: the image topic to play, if it has several; else the one to fill ({DEFAULT_TOPIC})"),
+    "rate": (1.0, "speed; 2 plays twice as fast as recorded"),
+    "loop": (False, "start again at the end, until stopped"),
+    "stamp": (
+        "recorded",
+        "header stamps. recorded: those of the bag; videos and images count from the start of playing. "
+        "now: the time of sending, from which a latency can be measured",
+    ),
+    "frame_id": ("camera", "header frame_id of videos and images; a bag's is kept"),
+    "fps": (0.0, "frames per second of a video or images; 0: the video's own, 10 for images"),
+    "wait_for_subscribers": (
+        1,
+        "hold the first frame until so many subscribers are there (true: 1, false: 0)",
+    ),
+    "start_timeout": (0.0, "seconds to wait for them, then give up with an error; 0: wait for ever"),
+    "answer_topic": (
+        "",
+        "lossless: send a frame only after an image with the stamp of the one before came on this topic, "
+        "such as /segment_node/labels",
+    ),
+    "answer_timeout": (10.0, "seconds to wait for one answer before going on without it"),
+    "progress": (False, "show a progress bar on a terminal"),
+}
+
+# A message that starts with a std_msgs/Header has its stamp right behind the 4 bytes of the CDR header,
+# whose second byte tells the byte order.
+_STAMP_OFFSET = 4
+_STAMPS_OF_ORDER = (struct.Struct(">iI"), struct.Struct("<iI"))
+# Discovery is not symmetric: the others may know of us a little later than we know of them.
+_SETTLE_S = 0.5
+
+
+class PlayError(ValueError):
+    """A parameter is no good, or nobody listens; the message says which."""
+
+
+class PlayNode(Node):
+    """Publishes the frames of a source.
+
+    An executor must spin the node in another thread while ``play()`` runs.
+
+    Args:
+        overrides: parameter values that go before those of the ROS command line.
+
+    Raises:
+        SourceError, PlayError: the input or a parameter is no good.
+    """
+
+    def __init__(self, overrides: dict[str, Any] | None = None) -> None:
+        given = [Parameter(name, value=value) for name, value in (overrides or {}).items()]
+        super().__init__("play_node", parameter_overrides=given)
+        values = {name: self._declare(name, *entry) for name, entry in PARAMETERS.items()}
+        if not values["input"]:
+            raise PlayError("no input: give a rosbag2, a video or a folder of images (parameter input)")
+        if values["stamp"] not in STAMPS:
+            raise PlayError(f"stamp is {values['stamp']!r}: give one of {', '.join(STAMPS)}")
+        for name in ("rate", "answer_timeout"):
+            if not (math.isfinite(values[name]) and values[name] > 0):
+                raise PlayError(f"{name} is {values[name]}: give a number above 0")
+        self.source = open_source(values["input"], topic=values["topic"], fps=values["fps"])
+        self.sent = 0
+        self.unanswered = 0
+        self._rate: float = values["rate"]
+        self._loop: bool = values["loop"]
+        self._restamp: bool = values["stamp"] == "now"
+        self._frame_id: str = values["frame_id"]
+        self._subscribers: int = values["wait_for_subscribers"]
+        self._start_timeout: float = values["start_timeout"] or math.inf
+        self._answer_timeout: float = values["answer_timeout"]
+        self._progress: bool = values["progress"]
+
+        # Reliable matches every subscription; the depth covers a subscriber that lags by some frames.
+        qos = QoSProfile(depth=5)
+        if isinstance(self.source, Bag):
+            self.topic = self.source.topic
+            kind: Any = Image if self.source.message_type == IMAGE else CompressedImage
+        else:
+            self.topic = values["topic"] or DEFAULT_TOPIC
+            kind = Image
+        self._image_publisher = self.create_publisher(kind, self.topic, qos)
+        self._info_publisher = None
+        if isinstance(self.source, Bag) and self.source.info_topic:
+            self._info_publisher = self.create_publisher(CameraInfo, self.source.info_topic, qos)
+
+        self._answer_topic = self.resolve_topic_name(values["answer_topic"]) if values["answer_topic"] else ""
+        self._answer_came = threading.Condition()
+        self._last_answer = -1  # stamp in ns
+
+    def _declare(self, name: str, default: Any, description: str) -> Any:
+        """The parameter's value, in the type of its default."""
+        # dynamic_typing: YAML makes integers of `rate:=2` and `input:=2024`.
+        descriptor = ParameterDescriptor(description=description, dynamic_typing=True, read_only=True)
+        value = self.declare_parameter(name, default, descriptor).value
+        fits = (
+            (bool,)
+            if isinstance(default, bool)
+            else (int, float)
+            if not isinstance(default, str)
+            else (object,)
+        )
+        if not isinstance(value, fits) or isinstance(value, bool) and isinstance(default, float):
+            raise PlayError(f"{name} is {value!r}: give {'true or false' if fits == (bool,) else 'a number'}")
+        return type(default)(value)
+
+    def play(self) -> None:
+        """Wait for the listeners, then publish everything; returns at the end or when ROS shuts down.
+
+        Raises:
+            PlayError: nobody listened within ``start_timeout``.
+            SourceError: the input turned out to be damaged.
+        """
+        self._wait_for_listeners()
+        start = time.monotonic()
+        bar = tqdm(
+            total=None if self._loop else len(self.source) or None,
+            desc="playing",
+            unit="frame",
+            disable=None if self._progress else True,
+        )
+        with bar:
+            self._play_once(bar)
+            while self._loop and self.context.ok():
+                self._play_once(bar)
+        took = time.monotonic() - start
+        if self.context.ok():
+            # The last frame is on its way; a publisher that vanishes takes it along.
+            self._image_publisher.wait_for_all_acked(Duration(seconds=1))
+            self._sleep_until(time.monotonic() + _SETTLE_S)
+        without = f", {self.unanswered} of them without an answer" if self._answer_topic else ""
+        print(f"played {self.sent} frames in {took:.1f} s{without}", flush=True)
+
+    def _play_once(self, bar: tqdm) -> None:
+        """Publish the source from its first message to its last."""
+        start = time.monotonic()
+        first_ns: int | None = None
+        new_stamps: dict[int, int] = {}
+        for message in self._messages():
+            if first_ns is None:
+                first_ns = message.time_ns
+            due = start + (message.time_ns - first_ns) / 1e9 / self._rate
+            self._sleep_until(due)
+            if not self.context.ok():
+                return
+            if self._answer_topic:
+                # The recording stands still while an answer is awaited, so that no rush follows.
+                start += max(0.0, time.monotonic() - due)
+            stamp, data = read_stamp(message.data), message.data
+            if self._restamp:
+                # An image and its camera_info belong together by their stamp.
+                stamp = new_stamps.setdefault(stamp, time.time_ns())
+                data = replace_stamp(data, stamp)
+            if message.topic == self.topic:
+                self._image_publisher.publish(data)
+                self.sent += 1
+                if self._answer_topic:
+                    self._wait_for_answer(stamp)
+                bar.update()
+            elif self._info_publisher is not None:
+                self._info_publisher.publish(data)
+
+    def _messages(self) -> Iterator[BagMessage]:
+        """The source as messages; frames of videos and images become some."""
+        if isinstance(self.source, Bag):
+            yield from self.source.messages()
+            return
+        start_ns = time.time_ns()
+        for frame in self.source.frames(on_error=self.get_logger().error):
+            header = Header(frame_id=self._frame_id)
+            header.stamp.sec, header.stamp.nanosec = divmod(start_ns + frame.stamp_ns, 10**9)
+            data = serialize_message(array_to_image(frame.image, "bgr8", header))
+            yield BagMessage(self.topic, IMAGE, frame.stamp_ns, data)
+
+    def _wait_for_listeners(self) -> None:
+        """Return when the subscribers, and the publisher of the answers, are there."""
+        wanted = max(self._subscribers, 1) if self._answer_topic else self._subscribers
+        if wanted <= 0:
+            return
+        give_up = time.monotonic() + self._start_timeout
+        speak = time.monotonic() + 2
+        while self.context.ok():
+            found = self._image_publisher.get_subscription_count()
+            answers = self.get_publishers_info_by_topic(self._answer_topic) if self._answer_topic else []
+            if found >= wanted and (answers or not self._answer_topic):
+                break
+            missing = f"{found} of {wanted} subscribers of {self._image_publisher.topic_name}"
+            if self._answer_topic:
+                missing += f", {len(answers)} publishers of {self._answer_topic}"
+            if time.monotonic() > give_up:
+                raise PlayError(f"after {self._start_timeout:g} s there are {missing}: nothing was played")
+            if time.monotonic() > speak:
+                self.get_logger().info(f"waiting: {missing}")
+                speak += 10
+            time.sleep(0.05)
+        else:
+            return
+        if answers:
+            # Reliable only if the publisher is: the other way round they do not match.
+            qos = QoSProfile(depth=5, reliability=answers[0].qos_profile.reliability)
+            self.create_subscription(Image, self._answer_topic, self._on_answer, qos, raw=True)
+        self._sleep_until(time.monotonic() + _SETTLE_S)
+
+    def _on_answer(self, data: bytes) -> None:
+        with self._answer_came:
+            self._last_answer = read_stamp(data)
+            self._answer_came.notify()
+
+    def _wait_for_answer(self, stamp: int) -> None:
+        """Return when the answer with this stamp is there, or after ``answer_timeout``."""
+        give_up = time.monotonic() + self._answer_timeout
+        with self._answer_came:
+            while self._last_answer != stamp:
+                left = give_up - time.monotonic()
+                if not self.context.ok():
+                    return
+                if left <= 0:
+                    self.unanswered += 1
+                    self.get_logger().warning(
+                        f"frame {self.sent}: no answer on {self._answer_topic} in {self._answer_timeout:g} s"
+                    )
+                    return
+                self._answer_came.wait(min(left, 0.1))
+            self._last_answer = -1
+
+    def _sleep_until(self, due: float) -> None:
+        """Sleep until a time of the monotonic clock, but not through a shutdown."""
+        while self.context.ok() and (left := due - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+
+def read_stamp(data: bytes) -> int:
+    """Header stamp in nanoseconds of a serialised message that starts with a std_msgs/Header."""
+    sec, nanosec = _STAMPS_OF_ORDER[data[1] & 1].unpack_from(data, _STAMP_OFFSET)
+    return sec * 10**9 + nanosec
+
+
+def replace_stamp(data: bytes, stamp_ns: int) -> bytes:
+    """The same serialised message with another header stamp."""
+    stamp = _STAMPS_OF_ORDER[data[1] & 1].pack(*divmod(stamp_ns, 10**9))
+    return data[:_STAMP_OFFSET] + stamp + data[_STAMP_OFFSET + len(stamp) :]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``night-seg play`` and the node: options of the command line, then ROS arguments, in any mixture."""
+    argv = sys.argv[1:] if argv is None else argv
+    overrides = vars(_parser().parse_args(remove_ros_args(argv)))
+    if "input" in overrides:
+        overrides["progress"] = True
+    rclpy.init(args=argv)
+    executor = SingleThreadedExecutor()
+    spinning = None
+    try:
+        node = PlayNode(overrides)
+        executor.add_node(node)
+        spinning = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        spinning.start()
+        node.play()
+    except ValueError as error:
+        print(f"play_node: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        try_shutdown()
+        if spinning is not None:
+            spinning.join(timeout=5)
+    return 0
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="night-seg play", description="Play a bag, a video or a folder of images as camera topics."
+    )
+    for name, (default, text) in PARAMETERS.items():
+        if name == "input":
+            parser.add_argument("input", nargs="?", default=argparse.SUPPRESS, help=text)
+            continue
+        if name == "progress":  # always on here
+            continue
+        option: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text}
+        if isinstance(default, bool):
+            option["action"] = "store_true"
+        else:
+            option["type"] = type(default)
+            option["help"] += f" (default: {default})" if default != "" else ""
+        parser.add_argument("--" + name.replace("_", "-"), **option)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
