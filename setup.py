@@ -46,13 +46,14 @@ setup(
         (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
     ],
     zip_safe=False,
-    # What runs a model on images, videos and bags. rosbags is part of it: small, and it reads and writes bags
-    # where there is no ROS. OpenCV is the headless build: the other one wants libGL, which a bare machine
-    # lacks, and nothing here opens a window.
+    # What runs a model on images, videos and bags. rosbags and its image part are not in the extra `ros`: a
+    # vehicle wants them beside the rclpy of its distribution, and must not get a second rclpy. OpenCV is the
+    # headless build: the other one wants libGL, which a bare machine lacks, and nothing here opens a window.
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless",
-        "rosbags>=0.11.7",
+        "rosbags",
+        "rosbags-image",
         "safetensors",
         "torch",
         "torchvision",
@@ -65,7 +66,6 @@ setup(
             "ros-rclpy[fastrtps]==7.1.*",
             "ros-sensor-msgs==5.3.*",
             "ros-std-msgs==5.3.*",
-            "rosbags-image",
         ],
         "train": ["jsonargparse", "lightning", "tensorboard", "torchmetrics"],
         "test": [
