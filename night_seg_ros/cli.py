@@ -1,0 +1,57 @@
+"""``night-seg``, the one program: finds the command and hands over to its module.
+
+Here alone the parts meet: a command's module is imported when the command is given, so that a vehicle
+without the training packages runs all that it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {
+    "demo": ("night_seg_ros.demo", "replay a night drive through the node and leave pictures"),
+    "segment": ("night_seg_ros.segment_files", "segment images, folders, videos"),
+    "play": ("night_seg_ros.play_node", "play a bag, video or image folder as camera topics"),
+    "evaluate": ("night_seg_ros.training.evaluate", "score a model on labelled images"),
+    "train": ("night_seg_ros.training.command", "train a method from a recipe"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if argv else 2
+    name, *rest = argv
+    if name not in COMMANDS:
+        print(f"night-seg: unknown command {name!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    module_name = COMMANDS[name][0]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("night_seg_ros"):
+            raise
+        print(
+            f"night-seg {name}: the Python package {error.name!r} is missing; "
+            "install it with: pip install 'night_seg_ros[ros,train]'",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        return int(module.main(rest))
+    except (OSError, ValueError) as error:  # what is wrong with the user's input, in one line
+        print(f"night-seg {name}: {error}", file=sys.stderr)
+        return 1
+
+
+def _usage() -> str:
+    lines = ["usage: night-seg COMMAND ...", "", "commands:"]
+    lines += [f"  {name:<10}{help_text}" for name, (_, help_text) in COMMANDS.items()]
+    return "\n".join([*lines, "", "night-seg COMMAND --help tells more."])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,78 @@
+"""Scores against a slow count, and ``night-seg evaluate`` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from night_seg_ros.cli import main
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.training.datasets import CityscapesDataset, FolderDataset
+from night_seg_ros.training.metrics import SegmentationMetrics
+
+
+def test_scores_against_a_count() -> None:
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.integers(0, 6, (2, 3, 20, 20))
+    prediction[prediction == 5] = 7  # 5 is in the truth only, 7 in the prediction only
+    truth[:, :3] = 255
+    metrics = SegmentationMetrics()
+    for t, p in zip(truth, prediction, strict=True):
+        metrics.update(torch.from_numpy(p)[None], torch.from_numpy(t)[None])
+    scores = metrics.compute()
+    valid = truth != 255
+    expected = {}
+    for c in range(19):
+        either = ((truth == c) | (prediction == c)) & valid
+        if either.any():
+            expected[CLASSES[c]] = ((truth == c) & (prediction == c) & valid).sum() / either.sum()
+    assert scores["iou"] == pytest.approx(expected)
+    assert set(scores["iou"]) == {CLASSES[c] for c in (0, 1, 2, 3, 4, 5, 7)}
+    assert scores["miou"] == pytest.approx(sum(expected.values()) / 7)
+    assert scores["miou_truth"] == pytest.approx(sum(expected[CLASSES[c]] for c in range(6)) / 6)
+    assert scores["pixel_accuracy"] == pytest.approx((truth == prediction)[valid].mean())
+    assert scores["images"] == 3
+
+
+def test_nothing_but_ignored_pixels() -> None:
+    metrics = SegmentationMetrics()
+    metrics.update(torch.zeros(1, 4, 4), torch.full((1, 4, 4), 255))
+    assert math.isnan(metrics.compute()["miou"])
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "w.safetensors"
+    save_checkpoint(weights, build_model("egnet", backbone="resnet10"), {"input_size": 64})
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        for kind, size in (("images", (64, 96, 3)), ("labels", (64, 96))):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / kind / f"{i}.png"), rng.integers(0, 19, size).astype(np.uint8))
+    out = tmp_path / "scores" / "out.json"
+    arguments = ["evaluate", "--weights", str(weights), "--images", str(tmp_path / "images")]
+    assert main([*arguments, "--labels", str(tmp_path / "labels"), "--json", str(out), "--device", "cpu"]) == 0
+    scores = json.loads(out.read_text())
+    assert {"miou", "iou", "pixel_accuracy", "images"} <= set(scores) and scores["images"] == 2
+    assert f"{100 * scores['miou']:.1f}" in capsys.readouterr().out
+    assert main([*arguments, "--labels", str(tmp_path / "nowhere")]) == 1
+    error = capsys.readouterr().err
+    assert "has no label" in error and error.count("\n") == 1
+
+
+def test_real_folders(shared_data: Path) -> None:
+    camvid = shared_data / "camvid"
+    dataset = FolderDataset(camvid / "images" / "day_val", camvid / "labels" / "day_val")
+    assert len(dataset) == 101
+    assert dataset[0]["image"].shape == (3, 360, 480) and dataset[0]["label"].shape == (360, 480)
+    cityscapes = CityscapesDataset(shared_data / "cityscapes_mini", "val")
+    assert len(cityscapes) == 12
+    assert set(cityscapes[0]["label"].unique().tolist()) <= {*range(19), 255}

@@ -1,0 +1,156 @@
+"""Frames through the Segmenter, and the way from logits to labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from night_seg_ros import Segmenter
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import CheckpointError, save_checkpoint
+from night_seg_ros.models.inference import network_size, predict_labels, preprocess
+from night_seg_ros.segmenter import colourise
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model("egnet", backbone="resnet10", output_stride=16).eval()
+
+
+@pytest.mark.parametrize("size", [(135, 241), (7, 9), (64, 40), (3, 1000)])
+def test_labels_are_those_of_full_size_logits(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 19, 13, 21) * 4
+    full = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    probability, expected = full.softmax(dim=1).max(dim=1)
+    labels, confidence = predict_labels(logits, size, confidence=True)
+    assert (labels.long() == expected).float().mean() > 0.9999
+    assert confidence is not None
+    assert (confidence.float() / 255 - probability).abs().max() < 1 / 255
+    assert predict_labels(logits, size)[1] is None
+
+
+def test_preprocess_is_opencv_and_imagenet() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    image = torch.from_numpy(rgb).permute(2, 0, 1)[None]
+    expected = (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(preprocess(image, None)[0].permute(1, 2, 0).numpy(), expected, atol=1e-5)
+    larger = preprocess(image, (80, 100))[0].permute(1, 2, 0).numpy()
+    expected = cv2.resize(expected.astype(np.float32), (100, 80), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(larger, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("frame", "input_size", "expected"),
+    [
+        ((720, 1280), 360, (360, 640)),
+        ((1280, 720), 360, (640, 360)),
+        ((216, 384), None, (216, 384)),
+        ((100, 100), (64, 96), (64, 96)),
+        ((10, 20), None, (32, 32)),
+    ],
+)
+def test_network_size(frame: tuple[int, int], input_size: object, expected: tuple[int, int]) -> None:
+    assert network_size(*frame, input_size) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (37, 53), (5, 7), (1, 1), (200, 31)])
+def test_outputs_have_the_size_of_the_frame(model: torch.nn.Module, size: tuple[int, int]) -> None:
+    bgr = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    result = Segmenter(model, device="cpu", precision="fp32")(bgr)
+    for image in (result.labels, result.exposure, result.confidence):
+        assert image is not None and image.shape == size and image.dtype == np.uint8
+    assert result.labels is not None and result.labels.max() < 19
+    assert result.relit is None
+
+
+def test_only_what_is_asked_for(model: torch.nn.Module) -> None:
+    result = Segmenter(model, device="cpu")(np.zeros((40, 40, 3), np.uint8), outputs=("exposure",))
+    assert result.labels is None and result.confidence is None and result.exposure is not None
+    with pytest.raises(ValueError, match="depth"):
+        Segmenter(model, device="cpu")(np.zeros((40, 40, 3), np.uint8), outputs=("depth",))
+
+
+def test_colour_order(model: torch.nn.Module) -> None:
+    """A BGR frame goes in; the network must see RGB."""
+    seen = []
+    hook = model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    frame = np.zeros((32, 32, 3), np.uint8)
+    frame[..., 0] = 255  # blue
+    Segmenter(model, device="cpu", precision="fp32")(frame)
+    hook.remove()
+    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([-0.485 / 0.229, -0.456 / 0.224, 0.594 / 0.225]))
+
+
+def test_views_and_strides_of_a_frame(model: torch.nn.Module) -> None:
+    segmenter = Segmenter(model, device="cpu", precision="fp32")
+    padded = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    padded.flags.writeable = False
+    view = padded[:, 4:52]
+    np.testing.assert_array_equal(segmenter(view).labels, segmenter(view.copy()).labels)
+    flipped = view[::-1]
+    np.testing.assert_array_equal(segmenter(flipped).labels, segmenter(flipped.copy()).labels)
+
+
+def test_overlay_by_hand(model: torch.nn.Module) -> None:
+    frame = np.full((32, 48, 3), 100, np.uint8)
+    result = Segmenter(model, device="cpu")(frame)
+    assert result.labels is not None
+    expected = 0.25 * 100 + 0.75 * colourise(result.labels).astype(float)
+    assert np.abs(result.overlay(frame, alpha=0.75) - expected).max() <= 0.51
+    with pytest.raises(ValueError, match="differ in size"):
+        result.overlay(frame[:16])
+
+
+def test_colours_of_the_classes() -> None:
+    labels = np.array([[0, 13, 255]], np.uint8)
+    assert colourise(labels).tolist() == [[[128, 64, 128], [142, 0, 0], [0, 0, 0]]]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8), "frame"],
+)
+def test_bad_frames(model: torch.nn.Module, frame: object) -> None:
+    with pytest.raises(ValueError, match="a frame must"):
+        Segmenter(model, device="cpu")(frame)  # type: ignore[arg-type]
+
+
+def test_checkpoints(tmp_path: Path, model: torch.nn.Module) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, {"input_size": 48})
+    segmenter = Segmenter(path, device="cpu", precision="fp32")
+    assert segmenter.model_name == "egnet" and len(segmenter.weights_hash) == 12 and segmenter.input_size == 48
+    frame = np.random.default_rng(0).integers(0, 256, (96, 128, 3)).astype(np.uint8)
+    same = Segmenter(model, device="cpu", precision="fp32", input_size=48)
+    np.testing.assert_array_equal(segmenter(frame).labels, same(frame).labels)
+
+
+def test_unsuitable_weights(tmp_path: Path) -> None:
+    path = tmp_path / "three.safetensors"
+    with pytest.raises(FileNotFoundError):
+        Segmenter(path)
+    save_checkpoint(path, build_model("egnet", backbone="resnet10", num_classes=3), {})
+    with pytest.raises(CheckpointError, match="3"):
+        Segmenter(path)
+
+
+@pytest.mark.parametrize(("argument", "value"), [("device", "tpu9"), ("device", "cuda:99"), ("precision", "fp8")])
+def test_bad_choices(model: torch.nn.Module, argument: str, value: str) -> None:
+    with pytest.raises(ValueError, match=value):
+        Segmenter(model, **{argument: value})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_the_cpu(model: torch.nn.Module) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (135, 240, 3)).astype(np.uint8)
+    cpu = Segmenter(model, device="cpu", precision="fp32")(frame)
+    cuda = Segmenter(model, device="cuda", precision="fp32")(frame)
+    assert cpu.labels is not None and cuda.labels is not None
+    assert (cpu.labels == cuda.labels).mean() > 0.99

@@ -1,0 +1,205 @@
+"""The training engine on real steps: it learns, resumes exactly, stops cleanly, and refuses bad data."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from night_seg_ros.models.checkpoint import load_model
+from night_seg_ros.training.data import DataConfig, SourceConfig, StepSampler, TrainingStream
+from night_seg_ros.training.datasets import DataError
+from night_seg_ros.training.engine import ScheduleConfig, poly_factor
+from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.train_egnet import main
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+RECIPE = CHECKOUT / "config" / "training" / "egnet_demo.yaml"
+
+
+@pytest.fixture(scope="session")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four synthetic night streets as a folder data set."""
+    root = tmp_path_factory.mktemp("streets")
+    for kind in ("images", "labels"):
+        (root / kind / "train").mkdir(parents=True)
+    for seed in range(4):
+        frame = StreetScene(seed).render(96, 128)
+        cv2.imwrite(str(root / "images" / "train" / f"{seed}.png"), frame.night[..., ::-1])
+        cv2.imwrite(str(root / "labels" / "train" / f"{seed}.png"), frame.label)
+    return root
+
+
+def recipe(streets: Path, out: Path, **changes: object) -> list[str]:
+    """Command line of a small run: the demonstration recipe on four images."""
+    source = {"dataset": "folder", "root": str(streets), "split": "train", "night": 0.0}
+    values = yaml.safe_load(RECIPE.read_text())
+    values["data"] |= {"train": [source], "validation": [source], "batch_size": 4, "crop": [64, 64], "workers": 0}
+    values["data"] |= {"canvas": [64, 64], "scale": [1.0, 1.5]}
+    values["schedule"] |= {"iterations": 30, "warmup": 5}
+    values["run"] |= {"out": str(out), "accelerator": "cpu", "precision": "32-true", "ema": 0.9}
+    values["run"] |= {"log_every": 1, "picture_every": 1000, "validate_every": 1000, "input_size": 96}
+    path = out.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(values))
+    return ["--config", str(path), *(f"--{key}={value}" for key, value in changes.items())]
+
+
+def losses(out: Path, name: str) -> list[float]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(out / "logs"))
+    events.Reload()
+    return [event.value for event in events.Scalars(f"loss/{name}")]
+
+
+def test_thirty_steps_halve_the_loss(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(recipe(streets, out)) == 0
+    total = losses(out, "total")
+    assert len(total) == 30
+    assert np.mean(total[-3:]) < 0.5 * np.mean(total[:3])
+    parts = np.add(losses(out, "segmentation"), losses(out, "exposure"))
+    np.testing.assert_allclose(total, parts, rtol=1e-5)
+    model, metadata = load_model(out / "model.safetensors")
+    assert metadata["iterations"] == 30 and metadata["input_size"] == 96
+    assert torch.isfinite(model(torch.randn(1, 3, 64, 64)).logits).all()
+
+
+def test_resume_continues_bit_for_bit(streets: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    changes = {"schedule.iterations": 8, "run.storage": "float32", "run.save_every": 3}
+    assert main(recipe(streets, whole, **changes)) == 0
+
+    # The second run is stopped at its sixth step by the signal that Ctrl-C sends.
+    import night_seg_ros.training.train_egnet as method
+
+    step, steps = method.EGNetMethod.step, []
+
+    def interrupted(self: object, *arguments: object) -> object:
+        steps.append(1)
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, *arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(method.EGNetMethod, "step", interrupted)
+        assert main(recipe(streets, parts, **changes)) == 0
+    assert len(steps) == 6
+    assert main([*recipe(streets, parts, **changes), "--resume=true"]) == 0
+
+    expected, found = (load_file(out / "model.safetensors") for out in (whole, parts))
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+    expected, found = (torch.load(out / "state.pt", weights_only=True) for out in (whole, parts))
+    for key, value in expected["networks"]["model"].items():
+        assert torch.equal(value, found["networks"]["model"][key]), key
+
+
+def test_a_run_is_not_overwritten_without_resume(
+    streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 0
+    before = (out / "state.pt").read_bytes()
+    assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert (out / "state.pt").read_bytes() == before
+
+
+def test_resume_needs_a_state_of_the_same_model(
+    streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main([*recipe(streets, out), "--resume=true"]) == 1
+    assert "nothing to resume" in capsys.readouterr().err
+    assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 0
+    assert main([*recipe(streets, out, **{"model.backbone": "resnet18"}), "--resume=true"]) == 1
+    assert "another model" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_real_process_keeps_the_state(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "night_seg_ros.cli", "train", "egnet"]
+    changes = {"schedule.iterations": 10_000, "run.save_every": 10_000, "data.workers": 1}
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, *recipe(streets, out, **changes)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not list(out.glob("logs/events*")) and process.poll() is None:
+        time.sleep(0.2)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "--resume" in error and "Traceback" not in error
+    assert torch.load(out / "state.pt", weights_only=True)["step"] > 0
+    load_model(out / "model.safetensors")
+
+
+def test_poly_schedule_by_formula() -> None:
+    schedule = ScheduleConfig(iterations=100, power=0.9, warmup=10)
+    assert poly_factor(0, schedule) == pytest.approx(0.1)
+    assert poly_factor(9, schedule) == pytest.approx(0.91**0.9)
+    assert poly_factor(75, schedule) == pytest.approx(0.25**0.9)
+    assert poly_factor(0, ScheduleConfig(100, 0.9, 0)) == 1
+
+
+def stream(root: Path, **changes: object) -> TrainingStream:
+    source = SourceConfig("folder", str(root), "train", night=0.5)
+    config = DataConfig("", [source], [], 2, (48, 48), (0.5, 2.0), (64, 64), 0)
+    return TrainingStream(config, seed=3)
+
+
+def test_a_sample_depends_on_its_number_alone(streets: Path) -> None:
+    first, second = stream(streets), stream(streets)
+    torch.manual_seed(1)
+    a = [first[i] for i in range(4)]
+    torch.manual_seed(2)
+    b = [second[i] for i in reversed(range(4))][::-1]
+    for x, y in zip(a, b, strict=True):
+        assert torch.equal(x["image"], y["image"]) and torch.equal(x["label"], y["label"])
+        assert x["image"].shape == (3, 48, 48) and x["label"].shape == (48, 48)
+        assert x["image"].dtype == torch.float32 and x["label"].dtype == torch.int64
+        assert set(x["label"].unique().tolist()) <= {*range(19), 255}
+    assert not torch.equal(a[0]["image"], a[1]["image"])
+
+
+def test_processes_share_the_samples_of_a_step() -> None:
+    parts = [list(StepSampler(2, 5, 4, rank, 2)) for rank in range(2)]
+    assert sorted(parts[0] + parts[1]) == list(range(8, 20))
+    assert not set(parts[0]) & set(parts[1])
+    # The first batch of both processes together is the batch of step 2.
+    assert sorted(parts[0][:2] + parts[1][:2]) == [8, 9, 10, 11]
+
+
+def test_broken_sources(tmp_path: Path, streets: Path) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        stream(tmp_path)
+    (tmp_path / "images" / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match="holds no images"):
+        stream(tmp_path)
+    image = np.zeros((40, 50, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "images" / "train" / "a.png"), image)
+    with pytest.raises(DataError, match=r"has no label: expected .*a\.png"):
+        stream(tmp_path)
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    for label, message in [
+        (image, "colours"),
+        (np.full((40, 50), 26, np.uint8), "label ids"),
+        (np.zeros((20, 50), np.uint8), "differ in size"),
+    ]:
+        cv2.imwrite(str(tmp_path / "labels" / "train" / "a.png"), label)
+        with pytest.raises(DataError, match=message):
+            stream(tmp_path)[0]
+    (tmp_path / "images" / "train" / "a.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match="can't be decoded"):
+        stream(tmp_path)[0]

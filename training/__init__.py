@@ -1,0 +1,1 @@
+"""Offline training and evaluation. Knows the models, and nothing of ROS."""

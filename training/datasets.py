@@ -1,0 +1,162 @@
+"""Labelled images, as samples ``{"image", "label", "name"}``.
+
+``image`` is RGB, (3, H, W) uint8; ``label`` holds train ids, (H, W) uint8, 255 = ignored; both are
+tv_tensors, so that torchvision's v2 transforms treat each as what it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from night_seg_ros.models.classes import IGNORE, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
+from night_seg_ros.training.street import StreetScene
+
+Sample = dict[str, Any]
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+
+
+class DataError(ValueError):
+    """Data that can't be used; the message says what is wrong, where, and what was expected."""
+
+
+class FolderDataset(Dataset[Sample]):
+    """Images of one folder with label images of the same names (train ids, single-channel PNG) in another.
+
+    Raises:
+        DataError: a folder is missing or empty, or an image has no label.
+    """
+
+    def __init__(self, images: str | Path, labels: str | Path) -> None:
+        self.pairs: list[tuple[Path, Path]] = []
+        images, labels = Path(images), Path(labels)
+        for image in _list_images(images):
+            label = labels / image.relative_to(images).with_suffix(".png")
+            if not label.is_file():
+                raise DataError(f"image {image} has no label: expected {label}")
+            self.pairs.append((image, label))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        image, label = self.pairs[index]
+        return to_sample(read_image(image), read_train_ids(label), image.stem)
+
+
+class CityscapesDataset(Dataset[Sample]):
+    """Cityscapes as its owners ship it: ``leftImg8bit/SPLIT/CITY``, ``gtFine/SPLIT/CITY`` with label ids.
+
+    Raises:
+        DataError: a folder is missing or empty, or an image has no label.
+    """
+
+    def __init__(self, root: str | Path, split: str) -> None:
+        images, labels = Path(root) / "leftImg8bit" / split, Path(root) / "gtFine" / split
+        self.pairs: list[tuple[Path, Path]] = []
+        for image in _list_images(images):
+            stem = image.stem.removesuffix("_leftImg8bit")
+            label = labels / image.parent.relative_to(images) / f"{stem}_gtFine_labelIds.png"
+            if not label.is_file():
+                raise DataError(f"image {image} has no label: expected {label}")
+            self.pairs.append((image, label))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        image, label = self.pairs[index]
+        return to_sample(read_image(image), LABEL_ID_TO_TRAIN_ID[_read_single_channel(label)], image.stem)
+
+
+class SyntheticStreets(Dataset[Sample]):
+    """Synthetic streets, drawn as they are asked for; sample i is the scene of seed ``first_seed + i``.
+
+    Args:
+        night: render the night image instead of the day image.
+        height, width: size of the images in pixels.
+        length: how many scenes there are.
+    """
+
+    def __init__(
+        self, night: bool, height: int = 360, width: int = 480, length: int = 100_000, first_seed: int = 0
+    ) -> None:
+        self.night = night
+        self.size = (height, width)
+        self.length = length
+        self.first_seed = first_seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        seed = self.first_seed + index
+        frame = StreetScene(seed).render(*self.size, day=not self.night, night=self.night)
+        return to_sample(frame.night if self.night else frame.day, frame.label, f"street_{seed:06d}")
+
+
+def to_sample(image: np.ndarray, label: np.ndarray, name: str) -> Sample:
+    """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8."""
+    return {
+        "image": tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)),
+        "label": tv_tensors.Mask(torch.from_numpy(label)),
+        "name": name,
+    }
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as RGB, (H, W, 3) uint8.
+
+    Raises:
+        DataError: it can't be decoded.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"image {path} can't be decoded")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_train_ids(path: Path) -> np.ndarray:
+    """Read a label image of train ids, (H, W) uint8.
+
+    Raises:
+        DataError: it can't be decoded, holds colours, or ids other than 0..18 and 255.
+    """
+    label = _read_single_channel(path)
+    wrong = np.unique(label[(label >= NUM_CLASSES) & (label != IGNORE)])
+    if wrong.size:
+        raise DataError(
+            f"label {path} holds the values {', '.join(map(str, wrong[:5]))}: train ids are 0..{NUM_CLASSES - 1} "
+            f"and {IGNORE}. Are these Cityscapes label ids? Then convert them to train ids"
+        )
+    return label
+
+
+def _read_single_channel(path: Path) -> np.ndarray:
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if label is None:
+        raise DataError(f"label {path} can't be decoded")
+    if label.ndim != 2 or label.dtype != np.uint8:
+        raise DataError(
+            f"label {path} is {label.dtype} of shape {label.shape}: "
+            "expected one 8-bit channel of ids, not colours"
+        )
+    return label
+
+
+def _list_images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: expected one of images")
+    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise DataError(f"folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return images

@@ -1,0 +1,318 @@
+"""The training engine that every method shares: steps, schedule, logs, checkpoints, resume.
+
+A method (``train_egnet.py`` ...) brings its networks, its optimisers and what one step does. The engine
+does the rest, on Lightning Fabric: one process or many, CPU or GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.training.data import DataConfig, TrainingStream, build_source, training_loader
+from night_seg_ros.training.evaluate import evaluate
+
+Batch = dict[str, Tensor]
+
+
+@dataclass
+class OptimizerConfig:
+    """Optimiser of a network.
+
+    Attributes:
+        name: ``sgd`` (momentum, weight decay) or ``adamw`` (decoupled weight decay; its betas are 0.9, 0.999).
+        lr: learning rate at its peak.
+        momentum: of ``sgd``.
+        weight_decay: see ``name``.
+    """
+
+    name: Literal["sgd", "adamw"]
+    lr: float
+    momentum: float
+    weight_decay: float
+
+
+@dataclass
+class ScheduleConfig:
+    """Length and learning rate: linear warm-up, then ``(1 - step / iterations) ** power``.
+
+    Attributes:
+        iterations: training steps.
+        power: of the poly schedule.
+        warmup: steps over which the rate rises from 0.
+    """
+
+    iterations: int
+    power: float
+    warmup: int
+
+
+@dataclass
+class RunConfig:
+    """How a run is carried out.
+
+    Attributes:
+        out: folder for everything the run writes.
+        seed: of the weights and the data.
+        accelerator: ``auto``, ``cpu`` or ``cuda``.
+        devices: how many per machine.
+        nodes: how many machines.
+        precision: ``auto`` (bf16 where the device computes in it), ``bf16-mixed`` or ``32-true``.
+        ema: decay of the exponential moving average of the weights that is exported; 0 exports the last weights.
+        input_size: shorter side in pixels at which the exported model sees an image.
+        storage: of the exported model, see ``save_checkpoint``.
+        log_every, picture_every, save_every, validate_every: in steps.
+    """
+
+    out: str
+    seed: int
+    accelerator: str
+    devices: int
+    nodes: int
+    precision: Literal["auto", "bf16-mixed", "32-true"]
+    ema: float
+    input_size: int
+    storage: Literal["float32", "float16", "int8"]
+    log_every: int
+    picture_every: int
+    save_every: int
+    validate_every: int
+
+
+class Method(ABC):
+    """What a method adds to the engine.
+
+    Attributes:
+        networks: by name; ``model``, made by ``build_model``, is the one that is exported.
+        losses: modules without parameters, moved to the device with the networks.
+    """
+
+    networks: dict[str, nn.Module]
+    losses: dict[str, nn.Module]
+
+    @abstractmethod
+    def optimizers(self) -> dict[str, Optimizer]:
+        """One optimiser per network, by the same names."""
+
+    @abstractmethod
+    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
+        """Leave this batch's gradients in the networks; return the losses by name, scalars."""
+
+    @abstractmethod
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Pictures to look at, by name, each (3, H, W) uint8."""
+
+
+def build_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
+    """The optimiser of ``network``; normalisation layers and biases do not decay."""
+    decay = [p for p in network.parameters() if p.dim() > 1]
+    plain = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def poly_factor(step: int, config: ScheduleConfig) -> float:
+    """Learning rate at a step, as a share of its peak."""
+    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    return warmup * (1 - step / config.iterations) ** config.power
+
+
+def train(
+    method: Method, data: DataConfig, schedule: ScheduleConfig, run: RunConfig, *, resume: bool = False
+) -> Path:
+    """Train a method to the end of its schedule, or until Ctrl-C.
+
+    Writes into ``run.out``: ``state.pt`` (to resume from), ``model.safetensors`` (the exported model) and
+    TensorBoard's logs. Resuming continues exactly where ``state.pt`` was written.
+
+    Returns:
+        The path of the exported model.
+
+    Raises:
+        DataError: see ``TrainingStream``.
+        FileNotFoundError: ``resume`` without a ``state.pt``.
+        ValueError: the state belongs to another model.
+        FloatingPointError: a loss is not finite; nothing is written over.
+    """
+    out = Path(run.out)
+    if not resume and (out / "state.pt").is_file():
+        raise FileExistsError(f"{out} holds a run already: give --resume, or another --run.out")
+    fabric = Fabric(
+        accelerator=run.accelerator,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        precision=_choose_precision(run),
+        loggers=TensorBoardLogger(out, name="logs", version=""),
+    )
+    fabric.launch()
+    stream = TrainingStream(data, run.seed)
+    validation = {
+        f"{Path(source.root).name or source.dataset}/{source.split}": build_source(source, data.root, source.night > 0)
+        for source in data.validation
+    }
+    model = method.networks["model"]
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.ema), use_buffers=True) if run.ema else None
+    if average is not None:
+        average.to(fabric.device)
+    optimizers = method.optimizers()
+    step = 0
+    if resume:
+        step = _load_state(out / "state.pt", method.networks, optimizers, average)
+    for name, network in method.networks.items():
+        network.train().to(memory_format=torch.channels_last)
+        method.networks[name], optimizers[name] = fabric.setup(network, optimizers[name])
+    for loss in method.losses.values():
+        loss.to(fabric.device)
+
+    def export() -> Path:
+        path = out / "model.safetensors"
+        exported = average.module if average is not None else model
+        metadata = {"input_size": run.input_size, "iterations": step, "seed": run.seed}
+        save_checkpoint(path, exported, metadata, run.storage)
+        return path
+
+    def save() -> None:
+        fabric.barrier()
+        if fabric.global_rank == 0:
+            _save_state(out / "state.pt", step, method.networks, optimizers, average)
+            export()
+
+    loader = training_loader(stream, data, step, schedule.iterations, fabric.global_rank, fabric.world_size)
+    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+    progress = tqdm(
+        batches,
+        "train",
+        total=schedule.iterations,
+        initial=step,
+        unit="step",
+        disable=fabric.global_rank != 0,
+        smoothing=0.05,
+    )
+    with stop_on_signal() as stopped:
+        for batch in progress:
+            for optimizer in optimizers.values():
+                for group in optimizer.param_groups:
+                    group.setdefault("initial_lr", group["lr"])
+                    group["lr"] = group["initial_lr"] * poly_factor(step, schedule)
+                optimizer.zero_grad(set_to_none=True)
+            batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+            losses = method.step(batch, fabric.backward)
+            for name, value in losses.items():
+                if not torch.isfinite(value):
+                    raise FloatingPointError(f"loss {name!r} is {value.item()} at step {step}; lower the rate?")
+            for optimizer in optimizers.values():
+                optimizer.step()
+            if average is not None:
+                average.update_parameters(model)
+            step += 1
+            if step % run.log_every == 0:
+                scalars = {f"loss/{name}": value.item() for name, value in losses.items()}
+                scalars |= {f"rate/{name}": o.param_groups[0]["lr"] for name, o in optimizers.items()}
+                fabric.log_dict(scalars, step)
+                progress.set_postfix({k.removeprefix("loss/"): f"{v:.3f}" for k, v in scalars.items() if "loss" in k})
+            if step % run.picture_every == 0:
+                for name, picture in method.pictures(batch).items():
+                    fabric.logger.experiment.add_image(name, picture, step)
+            if step % run.save_every == 0:
+                save()
+            if step % run.validate_every == 0:
+                for name, dataset in validation.items():
+                    scores = _validate(average.module if average is not None else model, dataset, run, fabric)
+                    fabric.log_dict({f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}, step)
+                    progress.write(f"step {step}: {name} mIoU {scores['miou']:.3f} (truth {scores['miou_truth']:.3f})")
+            if stopped():
+                progress.write(f"stopped after step {step}; go on with --resume")
+                break
+    save()
+    return out / "model.safetensors"
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C (or SIGTERM) into a wish to stop after the step; the second one interrupts."""
+    received: list[int] = []
+
+    def handle(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _choose_precision(run: RunConfig) -> Literal["bf16-mixed", "32-true"]:
+    if run.precision != "auto":
+        return run.precision
+    if run.accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
+
+
+def _validate(model: nn.Module, dataset: Any, run: RunConfig, fabric: Fabric) -> dict[str, Any]:
+    samples = (dataset[i] for i in range(len(dataset)))
+    with fabric.autocast():
+        return evaluate(model, samples, input_size=run.input_size, device=fabric.device, progress=False)
+
+
+def _save_state(
+    path: Path,
+    step: int,
+    networks: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+    average: AveragedModel | None,
+) -> None:
+    state = {
+        "step": step,
+        "networks": {name: network.state_dict() for name, network in networks.items()},
+        "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+        "average": average.state_dict() if average is not None else None,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def _load_state(
+    path: Path,
+    networks: dict[str, nn.Module],
+    optimizers: dict[str, Optimizer],
+    average: AveragedModel | None,
+) -> int:
+    """Put everything back as it was; returns the step that comes next."""
+    if not path.is_file():
+        raise FileNotFoundError(f"nothing to resume: no {path}")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        for name, network in networks.items():
+            network.load_state_dict(state["networks"][name])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        if average is not None:
+            average.load_state_dict(state["average"])
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
+    return int(state["step"])

@@ -1,0 +1,127 @@
+"""Training of EGNet: supervised, cross-entropy plus exposure (``night-seg train egnet``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from night_seg_ros.models import build_model
+from night_seg_ros.models.egnet import EGNet
+from night_seg_ros.models.resnet import read_pretrained
+from night_seg_ros.training.command import run_training
+from night_seg_ros.training.data import DataConfig
+from night_seg_ros.training.engine import (
+    Batch,
+    Method,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    build_optimizer,
+    train,
+)
+from night_seg_ros.training.losses import EGNetLoss
+from night_seg_ros.training.pictures import exposure_picture, image_picture, label_picture, side_by_side
+
+
+@dataclass
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        backbone: see ``models.resnet.BACKBONES``.
+        output_stride: 8, 16 or 32.
+        w1, w2: weights of Eq. 1.
+        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for random ones.
+    """
+
+    backbone: str
+    output_stride: int
+    w1: float
+    w2: float
+    pretrained: str | None = None
+
+
+@dataclass
+class LossConfig:
+    """``alpha * cross-entropy + beta * L1`` (see ``EGNetLoss``)."""
+
+    alpha: float
+    beta: float
+    class_weights: list[float] | None = None
+
+
+class EGNetMethod(Method):
+    """One batch of labelled images, one network, one optimiser."""
+
+    def __init__(self, model: ModelConfig, loss: LossConfig, optimizer: OptimizerConfig) -> None:
+        network = build_model(
+            "egnet",
+            backbone=model.backbone,
+            output_stride=model.output_stride,
+            w1=model.w1,
+            w2=model.w2,
+        )
+        if model.pretrained is not None:
+            assert isinstance(network, EGNet)
+            network.load_backbone(read_pretrained(model.pretrained, model.backbone))
+        self.loss = EGNetLoss(loss.alpha, loss.beta, loss.class_weights)
+        self.networks = {"model": network}
+        self.losses = {"egnet": self.loss}
+        self._optimizer = optimizer
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        return {"model": build_optimizer(self._optimizer, self.networks["model"])}
+
+    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
+        output = self.networks["model"](batch["image"])
+        losses = self.loss(output, batch["image"], batch["label"])
+        total = losses["segmentation"] + losses["exposure"]
+        backward(total)
+        return {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
+
+    @torch.no_grad()
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        model = self.networks["model"]
+        model.eval()
+        output = model(batch["image"][:2])
+        model.train()
+        return {
+            "image, truth, prediction, exposure": side_by_side(
+                image_picture(batch["image"][:2]),
+                label_picture(batch["label"][:2]),
+                label_picture(output.logits.argmax(1)),
+                exposure_picture(output.exposure),
+            )
+        }
+
+
+def train_egnet(
+    model: ModelConfig,
+    loss: LossConfig,
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+    data: DataConfig,
+    run: RunConfig,
+    resume: bool = False,
+) -> Path:
+    """Train EGNet from a recipe; returns the exported model.
+
+    Args:
+        resume: go on from ``run.out``/state.pt.
+    """
+    torch.manual_seed(run.seed)
+    return train(EGNetMethod(model, loss, optimizer), data, schedule, run, resume=resume)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of ``night-seg train egnet``."""
+    return run_training(train_egnet, "night-seg train egnet", argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
