@@ -46,7 +46,7 @@ $(STAMP): setup.py setup.cfg pyproject.toml
 		"Choose another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
 		{ echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing into .venv, once (about 2 GB to download on a new machine)"
+	@echo "Installing into .venv, once; with torch for CUDA it takes 6 GB"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[ros,train,test]'
 	@touch $@
 
