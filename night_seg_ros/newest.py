@@ -1,0 +1,54 @@
+"""A worker thread that always takes the newest item."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class NewestWorker(Generic[Item]):
+    """Calls ``work`` on its own thread, one item at a time.
+
+    At most one item waits, and a newer one takes its place.
+
+    Args:
+        work: what to do with an item; it must not raise.
+        name: of the thread.
+    """
+
+    def __init__(self, work: Callable[[Item], None], name: str) -> None:
+        self._work = work
+        self._changed = threading.Condition()
+        self._waiting: list[Item] = []  # empty or one item
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def offer(self, item: Item) -> bool:
+        """Hand over an item at once; True if it took the place of one that nobody will see now."""
+        with self._changed:
+            replaced = bool(self._waiting)
+            self._waiting = [item]
+            self._changed.notify()
+        return replaced
+
+    def stop(self) -> bool:
+        """End the thread after the item that it works on; True if an item was still waiting."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+        return bool(self._waiting)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stopping)
+                if self._stopping:
+                    return
+                item = self._waiting.pop()
+            self._work(item)
+            del item  # a frame is large: don't hold it while waiting for the next one

@@ -1,0 +1,68 @@
+"""The parameters of segment_node: the one place of their defaults, limits and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from night_seg_ros.models import MODELS
+from night_seg_ros.models.classes import CLASSES, PALETTE
+from night_seg_ros.segmenter import PRECISIONS
+
+Value = str | bool | int | float | list[str] | list[int]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter.
+
+    Attributes:
+        default: its value where nobody gives one; its type is the parameter's type.
+        description: what it does.
+        choices: the values it may have; empty: any.
+        limits: smallest and largest value of a number.
+        when: from when on a change counts: ``now``; the next ``configure``; the next ``start`` of the node;
+            ``never``, since it only tells something.
+    """
+
+    default: Value
+    description: str
+    choices: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+    when: str = "configure"
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "model": Parameter("egnet", "the network", choices=tuple(MODELS)),
+    "weights": Parameter(
+        "", "path of a .safetensors checkpoint; empty: the demonstration weights of the model"
+    ),
+    "device": Parameter("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1 ..."),
+    "precision": Parameter("auto", "what the network computes in", choices=("auto", *PRECISIONS)),
+    "input_size": Parameter(
+        0,
+        "shorter side, in pixels, at which the network sees a frame; 0: what the weights say. "
+        "The outputs always have the camera's size",
+        limits=(0, 8192),
+    ),
+    "image_transport": Parameter(
+        "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
+    ),
+    "reliability": Parameter(
+        "reliable", "QoS reliability of the outputs", choices=("reliable", "best_effort")
+    ),
+    "overlay_alpha": Parameter(
+        0.5, "weight of the class colours in the overlay", limits=(0.0, 1.0), when="now"
+    ),
+    "jpeg_quality": Parameter(80, "quality of overlay/compressed", limits=(1, 100), when="now"),
+    "autostart": Parameter(True, "configure and activate without being asked", when="start"),
+    "frame_timeout": Parameter(
+        5.0, "seconds without a frame after which a warning says why", limits=(0.1, 3600.0), when="start"
+    ),
+    "diagnostics_period": Parameter(
+        1.0, "seconds between two messages on /diagnostics", limits=(0.1, 3600.0), when="start"
+    ),
+    "class_names": Parameter(list(CLASSES), "names of the classes by label value", when="never"),
+    "palette": Parameter(
+        PALETTE.flatten().tolist(), "colours by label value: R, G, B, R, G, B ...", when="never"
+    ),
+}
