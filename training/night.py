@@ -111,7 +111,7 @@ def bloom(linear: np.ndarray, strength: float, streak: float | None = None) -> n
         for t in np.linspace(-1, 1, 6 * reach):
             column, row = int(round(reach * (1 + t * np.cos(streak)))), int(round(reach * (1 - t * np.sin(streak))))
             kernel[row, column] += (1 - abs(t)) ** 2
-        wide += 0.5 * cv2.filter2D(small, -1, kernel / kernel.sum())
+        wide += 0.35 * cv2.filter2D(small, -1, kernel / kernel.sum())
     glow += cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
     glow *= strength
     linear += cv2.resize(glow, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -233,7 +233,7 @@ class NightSimulation:
 
     @staticmethod
     def _streak(rng: np.random.Generator) -> float | None:
-        return float(rng.uniform(0.5, 1.3)) if rng.random() < 0.3 else None
+        return float(rng.uniform(0.5, 1.3)) if rng.random() < 0.2 else None
 
     @staticmethod
     def _flatten(linear: np.ndarray, value: np.ndarray, strength: float) -> None:
@@ -285,7 +285,7 @@ class NightSimulation:
         lit = rng.random() < (0.4 if dusk else 0.9)
         if lit:
             side, spacing, mast = rng.choice((-1, 1)), rng.uniform(18, 40), rng.uniform(5.5, 9)
-            power = np.exp(rng.uniform(np.log(4), np.log(45))) * (0.35 if dusk else 1)
+            power = np.exp(rng.uniform(np.log(10), np.log(110))) * (0.35 if dusk else 1)
             offset, both = rng.uniform(3.5, 8), rng.random() < 0.4
             z = rng.uniform(-4, spacing)
             while z < 90:
@@ -319,7 +319,7 @@ class NightSimulation:
         unit = width / 480
         cell = (max(int(rng.uniform(8, 20) * unit), 2), max(int(rng.uniform(10, 26) * unit), 2))
         grid = (max(width // cell[0], 1), max(height // cell[1], 1))
-        lit = rng.random((grid[1], grid[0])) < rng.choice((0.04, 0.12, 0.3)) * (0.5 if dusk else 1)
+        lit = rng.random((grid[1], grid[0])) < rng.choice((0.02, 0.06, 0.15)) * (0.5 if dusk else 1)
         glow = rng.uniform(0.05, 0.9, (grid[1], grid[0], 1)) * LAMP_COLOURS[rng.integers(1, 4, (grid[1], grid[0]))]
         glow = np.float32(glow * lit[..., None])
         full = cv2.resize(glow, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -373,7 +373,7 @@ class NightSimulation:
             strength = rng.uniform(0.3, 1.0) if dusk else 1.0
             power = rng.uniform(8, 60) if front else rng.uniform(1.5, 9)
             colour = np.float32(HEADLIGHT if front else TAIL_LIGHT) * np.float32(power * strength)
-            radius = max(1, int(round(w * rng.uniform(0.03, 0.07))))
+            radius = max(1, int(round(w * rng.uniform(0.02, 0.05))))
             low = rng.uniform(0.5, 0.68)
             for place in (rng.uniform(0.12, 0.2), rng.uniform(0.8, 0.88)):
                 centre = (int(x + place * w), int(y + low * h))

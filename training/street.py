@@ -76,15 +76,15 @@ def _weather(rng: np.random.Generator) -> Weather:
         sun=np.float32(sun),
         sunlight=float(rng.uniform(0.9, 1.8)) if clear else float(rng.uniform(0, 0.25)),
         haze=float(rng.uniform(0.0008, 0.004)),
-        sky=np.float32((0.72, 0.84, 0.95)) * np.float32(rng.uniform(0.75, 1.3)),
-        zenith=np.float32((0.25, 0.45, 0.8)) if clear else np.float32((0.62, 0.68, 0.74)),
+        sky=np.float32((0.8, 0.9, 1.0)) * np.float32(rng.uniform(0.7, 1.6)),
+        zenith=np.float32((0.3, 0.5, 0.85) if clear else (0.66, 0.7, 0.76)) * np.float32(rng.uniform(0.8, 1.5)),
         cloud=float(rng.uniform(0, 0.9)),
-        exposure=float(rng.uniform(0.75, 1.25)) * (1.0 if clear else 1.35),
+        exposure=float(rng.uniform(0.65, 1.2)) * (1.0 if clear else 1.3),
         ambient=np.float32(level) * (0.5 * lamp + 0.5 * np.float32((0.7, 0.85, 1.1))),
         night_sky=night_sky.astype(np.float32),
         headlights=float(rng.uniform(0.6, 3.5)),
         wet=float(rng.choice((0.04, 0.1, 0.3, 0.6))),
-        gain=float(np.exp(rng.uniform(np.log(0.8), np.log(2.2)))),
+        brightness=float(rng.uniform(0.12, 0.3)) + 0.08 * dusk,
         bloom=float(rng.uniform(0.5, 1.6)),
         streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.3 else None,
         noise=float(rng.uniform(0.008, 0.045)),
@@ -111,7 +111,7 @@ class StreetScene:
         self.pitch = float(rng.uniform(-0.03, 0.09))
         self.focal = float(rng.uniform(0.8, 1.35))  # of the picture's width
         self.bend = float(rng.choice((0, 1)) * rng.normal(0, 0.0035))
-        self.slope = float(rng.normal(0, 0.0005))
+        self.slope = float(np.clip(rng.normal(0.0001, 0.0004), -0.0001, 0.0008))
         self.bonnet = bool(rng.random() < 0.3)
         # road
         self.drive_side = int(rng.choice((-1, 1)))
@@ -120,7 +120,7 @@ class StreetScene:
         self.other_lanes = int(rng.choice((1, 2), p=(0.75, 0.25)))
         self.rails = bool(rng.random() < 0.35)
         self.district = str(rng.choice(("town", "suburb", "green"), p=(0.5, 0.3, 0.2)))
-        self.asphalt = np.float32((0.1, 0.1, 0.102)) * rng.uniform(0.6, 1.8) + rng.uniform(0, 0.02, 3)
+        self.asphalt = np.float32((0.075, 0.076, 0.08)) * rng.uniform(0.5, 1.9) + rng.uniform(0, 0.02, 3)
         self.pavement = np.float32((0.2, 0.19, 0.18)) * rng.uniform(0.6, 1.6) + rng.uniform(0, 0.03, 3)
         self.grass = np.float32((0.07, 0.11, 0.03)) * rng.uniform(0.6, 1.6) + rng.uniform(0, 0.03, 3)
         self.marking = np.float32((0.62, 0.62, 0.6) if rng.random() < 0.8 else (0.6, 0.42, 0.08))
@@ -264,11 +264,12 @@ class _Frame:
     ) -> None:  # fmt: skip
         """A strip of ground along the road; z0, z1 in the world, all of it if not given."""
         edges = [self.camera.z + e for e in _EDGES]
+        x0, x1 = min(x0, x1), max(x0, x1)
         low, high = edges[0] if z0 is None else z0, edges[-1] if z1 is None else z1
         cuts = [low, *(e for e in edges if low < e < high), high]
         for a, e in zip(cuts[:-1], cuts[1:], strict=True):
             corners = [(x0, y, a), (x0, y, e), (x1, y, e), (x1, y, a)]
-            self.builder.face(corners, label, colour, texture=texture, size=(size, size), on=ON_GROUND)
+            self.builder.face(corners, label, colour, texture=texture, size=(size, size), on=ON_GROUND, one_sided=True)
 
     def ground(self) -> None:
         scene, b = self.scene, self.builder
@@ -435,7 +436,7 @@ class _Frame:
                 a = rng.uniform(3, 8)
                 for k in range(3):  # a guard rail along the kerb
                     b.place(layer=2, key=z + k * a / 3 - camera.z, follow=True)
-                    draw.fence(b, np.random.default_rng(index), kerb, 1.0, z + k * a / 3, z + (k + 1) * a / 3)
+                    draw.fence(b, self._rng(12, side, index), kerb, 1.0, z + k * a / 3, z + (k + 1) * a / 3)
         for index in self._indices(6, 70):
             rng = self._rng(6, side, index)
             for _ in range(rng.poisson(scene.people * 0.5)):

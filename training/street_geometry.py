@@ -228,7 +228,7 @@ def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
         normal=with_sky(normal, 0),
         plane=np.concatenate([ceiling, np.concatenate(plane, axis=1)]).astype(np.float32),
         porous=with_sky(porous, False),
-        grazing=with_sky(np.where(on == ON_GROUND, 0.5, np.where(on == ON_SIDE, 0.12, 0.0)).astype(np.float32), 0),
+        grazing=with_sky(np.where(on == ON_GROUND, 0.5, np.where(on == ON_SIDE, 0.04, 0.0)).astype(np.float32), 0),
         ground=with_sky(objects[owner, 5] == GROUND, False),
         lamp_position=camera.to_camera(world(lamps[:, 1:4], lamp_owner)),
         lamp_colour=lamps[:, 4:7] * lamps[:, 7:8],

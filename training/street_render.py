@@ -27,7 +27,7 @@ class Weather:
     night_sky: np.ndarray  # (3,)
     headlights: float  # strength of the ego car's low beam
     wet: float  # 0 dry .. 1 mirror
-    gain: float  # exposure of the night image
+    brightness: float  # 0..1, what the camera's exposure control aims at by night
     bloom: float
     streak: float | None
     noise: float
@@ -57,7 +57,7 @@ def _rays(camera: Camera, step: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _atlas_place(
-    plane: np.ndarray, texture: np.ndarray, grazing: np.ndarray, u: np.ndarray, v: np.ndarray
+    plane: np.ndarray, texture: np.ndarray, grazing: np.ndarray, u: np.ndarray, v: np.ndarray, focal: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """1/z and the place in the atlas of pixels whose faces' rows are given."""
     inverse, column, row = (plane[..., k] * u + plane[..., k + 1] * v + plane[..., k + 2] for k in (0, 3, 6))
@@ -67,8 +67,8 @@ def _atlas_place(
     row *= depth
     column -= np.floor(column)
     row -= np.floor(row)
-    squeeze = depth * (1 + grazing * depth)
-    level = (squeeze > 28).astype(np.int32) + (squeeze > 110)
+    squeeze = depth * (1 + grazing * depth) * np.float32(500 / focal)
+    level = (squeeze > 40).astype(np.int32) + (squeeze > 160)
     column = column * np.float32(TILE - 1e-3) + (texture * PITCH + 1)
     row = row * np.float32(TILE - 1e-3) + (level * PITCH + 1)
     return inverse, column.astype(np.float32), row.astype(np.float32)
@@ -85,14 +85,18 @@ def surface(faces: Faces, camera: Camera) -> Surface:
         face = front.ravel()[holes]
         pixel_row, pixel_column = np.divmod(holes, camera.width)
         _, column, row = _atlas_place(
-            faces.plane[face], faces.texture[face], faces.grazing[face], u[0][pixel_column], v[pixel_row, 0]
+            faces.plane[face], faces.texture[face], faces.grazing[face], u[0][pixel_column], v[pixel_row, 0],
+            camera.focal,
         )
-        alpha = pictures.surface[(row + 0.5).astype(np.int32), (column + 0.5).astype(np.int32), 3]
-        open_ = holes[alpha < 110]
+        block = (-1, min(len(holes), 1024))  # remap takes no more than 32767 rows or columns
+        spare = -len(holes) % 1024 if len(holes) > 1024 else 0
+        column, row = (np.append(place, place[:spare]).reshape(block) for place in (column, row))
+        texel = cv2.remap(pictures.surface, column, row, cv2.INTER_LINEAR).reshape(-1, 4)
+        open_ = holes[texel[: len(holes), 3] < 110]
         ids = front.copy()
         ids.ravel()[open_] = faces.behind.ravel()[open_]
     plane = np.take(faces.plane, ids, axis=0)
-    inverse, column, row = _atlas_place(plane, np.take(faces.texture, ids), np.take(faces.grazing, ids), u, v)
+    inverse, column, row = _atlas_place(plane, np.take(faces.texture, ids), np.take(faces.grazing, ids), u, v, camera.focal)
     texel = cv2.remap(pictures.surface, column, row, cv2.INTER_LINEAR)
     tint = cv2.cvtColor(texel, cv2.COLOR_RGBA2RGB).astype(np.float32)
     tint *= np.float32(1 / 128)
@@ -130,7 +134,7 @@ def day_image(
     rotation = camera.rotation()
     up = faces.normal @ rotation[:, 1]
     lit = np.maximum(faces.normal @ (rotation @ weather.sun), 0)
-    ambient = (0.62 + 0.38 * up)[:, None] * (0.55 + 0.45 * weather.zenith / weather.zenith.max())
+    ambient = (0.5 + 0.42 * up)[:, None] * (0.55 + 0.45 * weather.zenith / weather.zenith.max())
     sun = lit[:, None] * np.float32((1, 0.93, 0.82)) * np.float32(weather.sunlight)
     colour = np.concatenate([faces.colour * ambient, faces.colour * sun], axis=1).astype(np.float32)
     both = np.take(colour, s.ids, axis=0)
@@ -196,6 +200,16 @@ def _reflections(image: np.ndarray, s: Surface, camera: Camera, weather: Weather
     image += streaks * ground[..., None]
 
 
+def _exposure(image: np.ndarray, aim: float) -> np.float32:
+    """The gain that brings the mean of sqrt(light), saturated, close to the aim."""
+    light = image[4::8, 4::8].max(axis=2)
+    gain = 1.0
+    for _ in range(3):
+        mean = float(np.sqrt(np.minimum(light * gain, 1)).mean())
+        gain = float(np.clip(gain * (aim / max(mean, 1e-3)) ** 2, 0.1, 5))
+    return np.float32(gain)
+
+
 def night_image(
     s: Surface, camera: Camera, weather: Weather, contact: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
@@ -219,7 +233,7 @@ def night_image(
     image += haze * weather.night_sky * 0.7
     if weather.wet > 0.02:
         _reflections(image, s, camera, weather, horizon)
-    image *= np.float32(weather.gain)
+    image *= _exposure(image, weather.brightness)
     night.bloom(image, weather.bloom, weather.streak)
     image *= night.vignette(camera.rows, camera.width, weather.vignette)
     image = _soften(image, weather.blur * camera.width / 480)

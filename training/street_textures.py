@@ -169,7 +169,7 @@ def _tile(index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
         clumps = noise(rng, 1.2)
         surface = _grey(np.clip(0.95 + 0.28 * clumps + 0.25 * noise(rng, 0.5), 0.15, 2))
         if index == LEAVES:
-            alpha = (clumps + 0.7 * noise(rng, 0.7) > -0.75).astype(np.float32)
+            alpha = np.clip(0.8 + 0.4 * (clumps + 0.7 * noise(rng, 0.9)), 0, 1)
     elif index == BRANCHES:
         alpha = _branches(rng)
         surface = _grey(1 + 0.2 * noise(rng, 0.5))
