@@ -95,7 +95,7 @@ def test_resume_continues_bit_for_bit(streets: Path, tmp_path: Path) -> None:
         patch.setattr(method.EGNetMethod, "step", interrupted)
         assert main(recipe(streets, parts, **changes)) == 0
     assert len(steps) == 6
-    assert main([*recipe(streets, parts, **changes), "--resume=true"]) == 0
+    assert main([*recipe(streets, parts, **changes), "--resume"]) == 0
 
     expected, found = (load_file(out / "model.safetensors") for out in (whole, parts))
     assert all(torch.equal(expected[key], found[key]) for key in expected)
@@ -119,10 +119,10 @@ def test_resume_needs_a_state_of_the_same_model(
     streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    assert main([*recipe(streets, out), "--resume=true"]) == 1
+    assert main([*recipe(streets, out), "--resume"]) == 1
     assert "nothing to resume" in capsys.readouterr().err
     assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 0
-    assert main([*recipe(streets, out, **{"model.backbone": "resnet18"}), "--resume=true"]) == 1
+    assert main([*recipe(streets, out, **{"model.backbone": "resnet18"}), "--resume"]) == 1
     assert "another model" in capsys.readouterr().err
 
 

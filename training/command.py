@@ -9,8 +9,6 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
-from night_seg_ros.training.datasets import DataError
-
 METHODS = {"egnet": "night_seg_ros.training.train_egnet"}
 
 
@@ -25,23 +23,32 @@ def main(argv: list[str]) -> int:
 def run_training(function: Callable[..., Path], program: str, argv: list[str] | None) -> int:
     """Call a training function with the values of a recipe and of the command line.
 
+    The recipe in force is kept as ``recipe.yaml`` in the run's folder, and a folder that holds a run already is
+    left alone unless ``--resume`` is given.
+
     Args:
-        function: its arguments are the sections of the recipe.
+        function: its arguments are the sections of the recipe, and ``resume``.
         program: as the user calls it.
         argv: the command line, or None for the process's own.
     """
     parser = ArgumentParser(prog=program, description=function.__doc__)
     parser.add_argument("--config", action="config", help="recipe (YAML), e.g. config/training/egnet_demo.yaml")
-    parser.add_function_arguments(function)
+    parser.add_argument("--resume", action="store_true", help="go on from the state in run.out")
+    parser.add_function_arguments(function, skip={"resume"})
     arguments = parser.parse_args(argv)
     values = parser.instantiate_classes(arguments)
     del values["config"]
-    recipe = Path(arguments.run.out) / "recipe.yaml"
-    recipe.parent.mkdir(parents=True, exist_ok=True)
-    parser.save(arguments, recipe, overwrite=True)
+    out = Path(arguments.run.out)
+    if (out / "state.pt").is_file() and not arguments.resume:
+        print(f"{program}: {out} holds a run already: give --resume, or another --run.out", file=sys.stderr)
+        return 1
+    out.mkdir(parents=True, exist_ok=True)
+    recipe = arguments.clone()
+    del recipe["resume"]
+    parser.save(recipe, out / "recipe.yaml", overwrite=True)
     try:
         model = function(**values)
-    except (DataError, OSError, FloatingPointError) as error:
+    except (OSError, ValueError, FloatingPointError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     print(f"model: {model}")

@@ -152,8 +152,6 @@ def train(
         FloatingPointError: a loss is not finite; nothing is written over.
     """
     out = Path(run.out)
-    if not resume and (out / "state.pt").is_file():
-        raise FileExistsError(f"{out} holds a run already: give --resume, or another --run.out")
     fabric = Fabric(
         accelerator=run.accelerator,
         devices=run.devices,

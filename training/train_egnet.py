@@ -107,6 +107,7 @@ def train_egnet(
     schedule: ScheduleConfig,
     data: DataConfig,
     run: RunConfig,
+    *,
     resume: bool = False,
 ) -> Path:
     """Train EGNet from a recipe; returns the exported model.
