@@ -1,0 +1,70 @@
+"""What README.md tells of topics, parameters, launch arguments and commands is what the code has."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from night_seg_ros.cli import COMMANDS
+from night_seg_ros.parameters import PARAMETERS
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> dict[str, str]:
+    """The first table of a section: its second column by its first, both without back-quotes."""
+    section = re.search(rf"^#+ {heading}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert section is not None, f"README.md has no section {heading}"
+    rows = re.findall(r"^\|.+$", section[1], re.MULTILINE)[2:]  # after the heads and the line below them
+    return dict([cell.strip(" `") for cell in row.split("|")[1:3]] for row in rows)
+
+
+def shown(default: Any) -> str:
+    """A default as the tables write it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list):
+        return f"{len(default)} values"
+    return str(default) if default != "" else "empty"
+
+
+def test_parameters_of_segment_node() -> None:
+    assert table("Parameters of segment_node") == {name: shown(p.default) for name, p in PARAMETERS.items()}
+
+
+def test_parameters_of_play_node() -> None:
+    pytest.importorskip("rclpy", reason="play_node needs rclpy")
+    from night_seg_ros import play_node
+
+    assert table("play_node") == {name: shown(default) for name, (default, _) in play_node.PARAMETERS.items()}
+
+
+def test_launch_arguments() -> None:
+    tree = ast.parse((CHECKOUT / "launch" / "segment.launch.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    # DeclareLaunchArgument("image", ...), and the file's own helper that makes one
+    names = [call.args[0] for call in calls if ast.unparse(call.func).lower().endswith("argument")]
+    declared = {name.value for name in names if isinstance(name, ast.Constant)}
+    assert declared and set(table("Launch arguments")) == declared
+
+
+def test_topics() -> None:
+    source = (CHECKOUT / "night_seg_ros" / "segment_node.py").read_text(encoding="utf-8")
+    for topic in table("Topics of segment_node"):
+        name = topic.removesuffix(" (in)").rstrip("`").removeprefix("~/")
+        assert f'"{name}"' in source, topic
+
+
+def test_commands() -> None:
+    named = {command.split()[1] for command in table("Command line")}
+    assert named == set(COMMANDS)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_links(link: str) -> None:
+    assert (CHECKOUT / link).exists()
