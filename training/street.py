@@ -29,9 +29,11 @@ from night_seg_ros.training.street_objects import ID
 from night_seg_ros.training.street_render import Weather, day_image, night_image, surface
 from night_seg_ros.training.street_textures import ASPHALT, FACADES, FLAT, GRASS, LEAVES, PAVING, SHOPS
 
+CURB = 0.12  # metres, height of the pavement over the road
 SPEED = 10.0  # m/s, of the camera
 SIGHT = 130.0  # metres drawn ahead
 LOOP = 150.0  # other traffic starts anew at the far end after this many metres
+_RARE = ("truck", "bus", "train", "motorcycle", "bicycle")
 _EDGES = (-6.0, 2, 5, 9, 14, 20, 28, 38, 50, 65, 85, 110, 150, 260)  # strips of ground follow the bend piece by piece
 
 WALLS = np.float32(
@@ -75,7 +77,7 @@ def _weather(rng: np.random.Generator) -> Weather:
     return Weather(
         sun=np.float32(sun),
         sunlight=float(rng.uniform(0.9, 1.8)) if clear else float(rng.uniform(0, 0.25)),
-        haze=float(rng.uniform(0.0008, 0.004)),
+        haze=float(rng.uniform(0.0004, 0.0025)),
         sky=np.float32((0.8, 0.9, 1.0)) * np.float32(rng.uniform(0.7, 1.6)),
         zenith=np.float32((0.3, 0.5, 0.85) if clear else (0.66, 0.7, 0.76)) * np.float32(rng.uniform(0.8, 1.5)),
         cloud=float(rng.uniform(0, 0.9)),
@@ -84,12 +86,12 @@ def _weather(rng: np.random.Generator) -> Weather:
         night_sky=night_sky.astype(np.float32),
         headlights=float(rng.uniform(0.6, 3.5)),
         wet=float(rng.choice((0.04, 0.1, 0.3, 0.6))),
-        brightness=float(rng.uniform(0.12, 0.3)) + 0.08 * dusk,
-        bloom=float(rng.uniform(0.5, 1.6)),
-        streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.3 else None,
+        brightness=float(rng.uniform(0.06, 0.22)) + 0.08 * dusk,
+        bloom=float(rng.uniform(0.4, 1.3)),
+        streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.18 else None,
         noise=float(rng.uniform(0.008, 0.045)),
         vignette=float(rng.uniform(0.1, 0.5)),
-        contrast=float(rng.uniform(0, 0.4)),
+        contrast=float(rng.uniform(0, 0.6)),
         blur=float(rng.uniform(0.45, 0.95)),
     )
 
@@ -119,7 +121,7 @@ class StreetScene:
         self.own_lanes = int(rng.choice((1, 2), p=(0.7, 0.3)))
         self.other_lanes = int(rng.choice((1, 2), p=(0.75, 0.25)))
         self.rails = bool(rng.random() < 0.35)
-        self.district = str(rng.choice(("town", "suburb", "green"), p=(0.5, 0.3, 0.2)))
+        self.district = str(rng.choice(("town", "suburb", "green"), p=(0.6, 0.25, 0.15)))
         self.asphalt = np.float32((0.075, 0.076, 0.08)) * rng.uniform(0.5, 1.9) + rng.uniform(0, 0.02, 3)
         self.pavement = np.float32((0.2, 0.19, 0.18)) * rng.uniform(0.6, 1.6) + rng.uniform(0, 0.03, 3)
         self.grass = np.float32((0.07, 0.11, 0.03)) * rng.uniform(0.6, 1.6) + rng.uniform(0, 0.03, 3)
@@ -132,16 +134,16 @@ class StreetScene:
         self.lamp_height = float(rng.uniform(5.5, 9))
         self.lamp_sides = (-1, 1) if rng.random() < 0.5 else (int(rng.choice((-1, 1))),)
         self.bare_trees = float(rng.choice((0.1, 0.5, 0.95)))
-        self.people = float(rng.uniform(0.3, 2.5))
+        self.people = float(rng.uniform(0.3, 3.0))
         right, left = (self.own_lanes, self.other_lanes)[:: self.drive_side]
-        self.parking = {side: bool(rng.random() < 0.45) for side in (-1, 1)}
+        self.parking = {side: bool(rng.random() < 0.35) for side in (-1, 1)}
         self.edge = {1: right * self.lane, -1: left * self.lane}  # kerbs, metres from the centre line
         for side in (-1, 1):
             self.edge[side] += 2.2 * self.parking[side]
         self.verge = {side: float(rng.uniform(1, 3.5)) * (rng.random() < 0.4) for side in (-1, 1)}
-        self.walk = {side: float(rng.uniform(1.6, 4)) for side in (-1, 1)}
+        self.walk = {side: float(rng.uniform(2, 5.5)) for side in (-1, 1)}
         self.lot = {side: float(rng.uniform(11, 20)) for side in (-1, 1)}
-        self.crossing = float(rng.uniform(35, 90))  # metres between pedestrian crossings
+        self.crossing = float(rng.uniform(25, 70))  # metres between pedestrian crossings
         ego_lane = int(rng.integers(self.own_lanes))
         self.camera_x = self.drive_side * self.lane * (ego_lane + 0.5) + float(rng.uniform(-0.3, 0.3))
         self.vehicles = self._traffic(rng, ego_lane)
@@ -179,12 +181,12 @@ class StreetScene:
 
     def _traffic(self, rng: np.random.Generator, ego_lane: int) -> list[_Vehicle]:
         out: list[_Vehicle] = []
-        rare = [str(kind) for kind in rng.permutation(["truck", "bus", "train", "motorcycle", "bicycle"])[:3]]
-        if self.rails and "train" not in rare and rng.random() < 0.5:
+        rare = [str(kind) for kind in rng.choice(_RARE, 3, replace=False, p=(0.22, 0.22, 0.12, 0.22, 0.22))]
+        if self.rails and "train" not in rare and rng.random() < 0.25:
             rare.append("train")
 
         def kind() -> str:
-            return str(rng.choice(("car", "truck", "bus", "motorcycle"), p=(0.84, 0.07, 0.05, 0.04)))
+            return str(rng.choice(("car", "truck", "bus", "motorcycle"), p=(0.8, 0.07, 0.05, 0.08)))
 
         def seed() -> int:
             return int(rng.integers(1 << 30))
@@ -279,21 +281,21 @@ class _Frame:
             walk = edge + scene.verge[side]
             lots = walk + scene.walk[side]
             if scene.district == "town":
-                self.ribbon(side * lots, side * 90, ID["sidewalk"], scene.pavement * 0.9, PAVING, 3.0)
+                self.ribbon(side * lots, side * 90, ID["sidewalk"], scene.pavement * 0.9, PAVING, 3.0, y=CURB)
             else:
-                self.ribbon(side * lots, side * 90, ID["terrain"], scene.grass, GRASS, 3.0)
-            self.ribbon(side * edge, side * walk, ID["terrain"], scene.grass, GRASS, 3.0)
+                self.ribbon(side * lots, side * 90, ID["terrain"], scene.grass, GRASS, 3.0, y=CURB)
+            self.ribbon(side * edge, side * walk, ID["terrain"], scene.grass, GRASS, 3.0, y=CURB)
         self.ribbon(-scene.edge[-1], scene.edge[1], ID["road"], scene.asphalt, ASPHALT, 5.0)
         for side in (-1, 1):
             edge = scene.edge[side]
             walk, kerb = edge + scene.verge[side], ID["sidewalk"]
-            self.ribbon(side * walk, side * (walk + scene.walk[side]), kerb, scene.pavement, PAVING, 2.4, y=0.12)
+            self.ribbon(side * walk, side * (walk + scene.walk[side]), kerb, scene.pavement, PAVING, 2.4, y=CURB)
             stone = scene.pavement * 1.35
-            self.ribbon(side * edge, side * (edge + 0.16), kerb, stone, FLAT, y=0.12)
+            self.ribbon(side * edge, side * (edge + 0.16), kerb, stone, FLAT, y=CURB)
             edges = [self.camera.z + e for e in _EDGES]
             for a, e in zip(edges[:-1], edges[1:], strict=True):
                 x = side * edge
-                points = [(x, 0, a), (x, 0.12, a), (x, 0.12, e), (x, 0, e)]
+                points = [(x, 0, a), (x, CURB, a), (x, CURB, e), (x, 0, e)]
                 b.face(points, kerb, stone * 0.8, on=ON_SIDE)
 
     def markings(self) -> None:
@@ -407,7 +409,7 @@ class _Frame:
             rng = self._rng(4, side, index)
             z = index * scene.lamp_spacing + 7 * (side > 0)
             if side in scene.lamp_sides:
-                b.place(kerb, z, key=z - camera.z)
+                b.place(kerb, z, y=CURB, key=z - camera.z)
                 draw.street_lamp(
                     b, rng, scene.lamp_height, side, scene.lamp_colour, scene.lamp_power, on=rng.random() < 0.93
                 )
@@ -416,26 +418,26 @@ class _Frame:
             rng = self._rng(5, side, index)
             z = index * 9 + rng.uniform(0, 9)
             chance = rng.random()
-            b.place(kerb + side * rng.uniform(-0.1, 0.3), z, key=z - camera.z)
+            b.place(kerb + side * rng.uniform(-0.1, 0.3), z, y=CURB, key=z - camera.z)
             if chance < (0.28 if scene.district == "town" else 0.4):
                 draw.tree(b, rng, rng.random() < scene.bare_trees)
                 self._cast_box(kerb - 1.2, kerb + 1.2, z - 1, z + 1, 5)
-            elif chance < 0.58:
+            elif chance < 0.55:
                 draw.traffic_sign(b, rng)
-            elif chance < 0.66:
+            elif chance < 0.61:
                 for k in range(3):
-                    b.place(kerb, z + 1.5 * k, key=z + 1.5 * k - camera.z)
+                    b.place(kerb, z + 1.5 * k, y=CURB, key=z + 1.5 * k - camera.z)
                     draw.mast(b, 0, 0, 1.0, 0.12, ID["pole"], draw.pick(rng, draw.CLOTHES))
-            elif chance < 0.74:
-                for k in range(2):
-                    z_k = z + 0.7 * k
-                    b.place(kerb + side * 0.5, z_k, key=z_k - camera.z)
-                    heavy = rng.random() < 0.35
+            elif chance < 0.77:
+                for k in range(4):
+                    z_k = z + 0.8 * (3 - k)
+                    b.place(kerb + side * 0.5, z_k, y=CURB, key=z_k - camera.z)
+                    heavy = rng.random() < 0.4
                     draw.two_wheeler(b, rng, 0, heavy=heavy, ridden=False, across=rng.random() < 0.7, ahead=False, lights=False)
-            elif chance < 0.86 and scene.verge[side] == 0:
+            elif chance < 0.88 and scene.verge[side] == 0:
                 a = rng.uniform(3, 8)
                 for k in range(3):  # a guard rail along the kerb
-                    b.place(layer=2, key=z + k * a / 3 - camera.z, follow=True)
+                    b.place(y=CURB, key=z + k * a / 3 - camera.z, follow=True)
                     draw.fence(b, self._rng(12, side, index), kerb, 1.0, z + k * a / 3, z + (k + 1) * a / 3)
         for index in self._indices(6, 70):
             rng = self._rng(6, side, index)
@@ -445,15 +447,15 @@ class _Frame:
                 if rng.random() < 0.06:
                     x = rng.uniform(-scene.edge[-1], scene.edge[1])
                     z = max(z, camera.z + 12)
-                b.place(x, z, key=z - camera.z)
+                b.place(x, z, y=CURB if abs(x) > scene.edge[side] else 0, key=z - camera.z)
                 draw.person(b, rng, self.time)
                 self.contacts.append([(x - 0.2, z - 0.15), (x - 0.2, z + 0.15), (x + 0.2, z + 0.15), (x + 0.2, z - 0.15)])
                 self._cast_box(x - 0.2, x + 0.2, z - 0.1, z + 0.1, 1.6)
         for index in self._indices(scene.crossing, 100):
             rng = self._rng(7, index)
             z = (index + 0.7) * scene.crossing - 0.5
-            if rng.random() < 0.65:
-                b.place(side * (scene.edge[side] + 0.35), z, key=z - camera.z)
+            if rng.random() < 0.85:
+                b.place(side * (scene.edge[side] + 0.35), z, y=CURB, key=z - camera.z)
                 state = (index + int(self.time / 6)) % 3
                 state = 0 if state == 1 else state
                 draw.traffic_light(b, rng, state, on=True, facing=side == scene.drive_side or rng.random() < 0.6)

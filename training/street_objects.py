@@ -81,7 +81,7 @@ def vehicle_lamps(b: Builder, half: float, length: float, y: float, label: int, 
     """Head and tail lamps at both ends of a vehicle, and the light that the headlamps throw."""
     z = length / 2 + 0.01
     for x in (-half + 0.22, half - 0.22):
-        light = tuple(c * 60 for c in HEADLIGHT) if on else (0, 0, 0)
+        light = tuple(c * 35 for c in HEADLIGHT) if on else (0, 0, 0)
         box_points = [(x + size * c * 1.2, y + size * s, z) for c, s in _CIRCLE]
         b.face(box_points, label, (0.6, 0.6, 0.6), one_sided=True, light=light)
         tail = tuple(c * 7 for c in TAIL_LIGHT) if on else (0, 0, 0)
@@ -169,7 +169,7 @@ def bus(b: Builder, rng: Rng, *, lights: bool) -> None:
     paint, trim = pick(rng, PAINTS), pick(rng, PAINTS)
     double = rng.random() < 0.35
     half, length, top = 1.25, rng.uniform(9, 12.5), 4.3 if double else 3.1
-    inside = tuple(np.float32((1.0, 0.92, 0.75)) * rng.uniform(0.25, 0.8)) if lights else (0, 0, 0)
+    inside = tuple(np.float32((1.0, 0.92, 0.75)) * rng.uniform(0.08, 0.4)) if lights else (0, 0, 0)
     box(b, -half, half, 0.3, top, -length / 2, length / 2, label, paint, top=(0.5, 0.5, 0.5))
     for x, out in ((-half - 0.005, -1), (half + 0.005, 1)):
         points = [(x, 0.32, length / 2), (x, 0.85, length / 2), (x, 0.85, -length / 2), (x, 0.32, -length / 2)]
@@ -220,7 +220,7 @@ def tram(b: Builder, rng: Rng, *, lights: bool) -> None:
     paint = np.float32([(0.5, 0.48, 0.42), (0.35, 0.03, 0.03), (0.03, 0.2, 0.08), (0.05, 0.12, 0.35), (0.5, 0.4, 0.05)])
     body, trim = pick(rng, paint), pick(rng, paint)
     half, length, top = 1.2, rng.uniform(18, 32), 3.4
-    inside = tuple(np.float32((1.0, 0.95, 0.85)) * rng.uniform(0.3, 0.9)) if lights else (0, 0, 0)
+    inside = tuple(np.float32((1.0, 0.95, 0.85)) * rng.uniform(0.1, 0.45)) if lights else (0, 0, 0)
     box(b, -half, half, 0.15, top, -length / 2, length / 2, label, body, top=(0.3, 0.3, 0.3))
     for x, out in ((-half - 0.005, -1), (half + 0.005, 1)):
         points = [(x, 0.15, length / 2), (x, 0.9, length / 2), (x, 0.9, -length / 2), (x, 0.15, -length / 2)]
@@ -341,6 +341,7 @@ def tree(b: Builder, rng: Rng, bare: bool) -> None:
     label = ID["vegetation"]
     height, crown = rng.uniform(4.5, 10), rng.uniform(1.4, 3.2)
     bark = np.float32((0.06, 0.05, 0.04)) * rng.uniform(0.5, 1.5)
+    height = max(height, 2.0 + 2.3 * crown)  # the crown clears heads and cars
     trunk = rng.uniform(0.09, 0.25)
     foot = height - crown * 1.6
     b.face([(-trunk, 0, 0), (-trunk * 0.6, foot + 1, 0), (trunk * 0.6, foot + 1, 0), (trunk, 0, 0)], label, bark)
@@ -389,7 +390,7 @@ def street_lamp(b: Builder, rng: Rng, height: float, side: int, colour: Colour, 
     light = tuple(c * 45 for c in colour) if on else (0, 0, 0)
     front_rect(b, end - 0.35, end + 0.35, height + 0.1, height + 0.26, 0, label, (0.3, 0.3, 0.3), light=light)
     if on:
-        b.lamp((end, height + 0.1, 0), colour, power, (0, -1, 0), 1.0)
+        b.lamp((end, height + 0.1, 0), colour, power, (0, -1, 0), 2.0)
 
 
 def traffic_light(b: Builder, rng: Rng, state: int, *, on: bool, facing: bool = True) -> None:

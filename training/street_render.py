@@ -206,7 +206,7 @@ def _exposure(image: np.ndarray, aim: float) -> np.float32:
     gain = 1.0
     for _ in range(3):
         mean = float(np.sqrt(np.minimum(light * gain, 1)).mean())
-        gain = float(np.clip(gain * (aim / max(mean, 1e-3)) ** 2, 0.1, 5))
+        gain = float(np.clip(gain * (aim / max(mean, 1e-3)) ** 2, 0.1, 2.5))
     return np.float32(gain)
 
 
