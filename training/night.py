@@ -87,7 +87,7 @@ def headlight_beam(points: np.ndarray, strength: float, cutoff: float = 0.012) -
     x, y, z = points
     z = np.maximum(z, 0.5)
     side, up = x / z, (y + 0.7) / z  # the lamps sit about 0.7 m under the camera
-    shape = np.exp(-((side / 0.45) ** 2)) * (0.06 + 0.94 / (1 + np.exp((up + cutoff) * 90)))
+    shape = np.exp(-((side / 0.45) ** 2)) * (0.06 + 0.94 / (1 + np.exp(np.minimum((up + cutoff) * 90, 50))))
     return (strength * 40) * shape / (z * z + 25) * np.minimum(1, 0.25 + z / 12)
 
 
@@ -109,7 +109,10 @@ def bloom(linear: np.ndarray, strength: float, streak: float | None = None) -> n
         reach = max(int(9 * unit), 2)
         kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
         for t in np.linspace(-1, 1, 6 * reach):
-            column, row = int(round(reach * (1 + t * np.cos(streak)))), int(round(reach * (1 - t * np.sin(streak))))
+            column, row = (
+                int(round(reach * (1 + t * np.cos(streak)))),
+                int(round(reach * (1 - t * np.sin(streak)))),
+            )
             kernel[row, column] += (1 - abs(t)) ** 2
         wide += 0.35 * cv2.filter2D(small, -1, kernel / kernel.sum())
     glow += cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
@@ -147,6 +150,16 @@ def vignette(height: int, width: int, strength: float) -> np.ndarray:
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     return 1 - np.float32(strength * 0.5) * (x * x + y * y)
+
+
+def exposure(linear: np.ndarray, aim: float) -> np.float32:
+    """Exposure control: the gain (0.1 to 2.5) that brings the mean of sqrt(light), saturated at 1, near the aim (0..1)."""
+    light = linear[4::8, 4::8].max(axis=2)
+    gain = 1.0
+    for _ in range(3):
+        mean = float(np.sqrt(np.minimum(light * gain, 1)).mean())
+        gain = float(np.clip(gain * (aim / max(mean, 1e-3)) ** 2, 0.1, 2.5))
+    return np.float32(gain)
 
 
 @lru_cache(maxsize=64)
@@ -196,7 +209,9 @@ class NightSimulation:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
         if label.shape != image.shape[:2] or label.dtype != np.uint8:
-            raise ValueError(f"label must be {image.shape[:2]} uint8 train ids, not {label.shape} {label.dtype}")
+            raise ValueError(
+                f"label must be {image.shape[:2]} uint8 train ids, not {label.shape} {label.dtype}"
+            )
         height, width = label.shape
         dusk = bool(rng.random() < self.dusk)
         darkness = float(rng.random())  # 0 early dusk or lit night, 1 the darkest of its kind
@@ -211,7 +226,9 @@ class NightSimulation:
             ambient = tint * np.float32(np.exp(np.log(0.3) * (1 - darkness) + np.log(0.035) * darkness))
         else:
             ambient = tint * np.float32(np.exp(np.log(0.05) * (1 - darkness) + np.log(0.002) * darkness))
-        lamp_tone = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))] * rng.uniform(0.85, 1.1, 3).astype(np.float32)
+        lamp_tone = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))] * rng.uniform(0.85, 1.1, 3).astype(
+            np.float32
+        )
         light, lamps = self._lighting(label, ambient, lamp_tone, dusk, rng)
         linear *= cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -224,7 +241,10 @@ class NightSimulation:
             cv2.circle(linear, (x, y), radius, tuple(map(float, glow)), -1)
 
         bloom(linear, float(rng.uniform(0.4, 1.6)) * (0.5 if dusk else 1.0), self._streak(rng))
-        linear *= np.float32(rng.uniform(0.75, 1.35)) * vignette(height, width, float(rng.uniform(0, 0.45)))
+        gain = min(
+            float(rng.uniform(0.75, 1.35)), exposure(linear, float(rng.uniform(0.25, 0.4)) + 0.1 * dusk)
+        )
+        linear *= np.float32(gain) * vignette(height, width, float(rng.uniform(0, 0.45)))
         sigma = rng.uniform(0.0, 1.1) * width / 480
         if sigma > 0.35:
             linear = cv2.GaussianBlur(linear, (0, 0), sigma)
@@ -320,7 +340,10 @@ class NightSimulation:
         cell = (max(int(rng.uniform(8, 20) * unit), 2), max(int(rng.uniform(10, 26) * unit), 2))
         grid = (max(width // cell[0], 1), max(height // cell[1], 1))
         lit = rng.random((grid[1], grid[0])) < rng.choice((0.02, 0.06, 0.15)) * (0.5 if dusk else 1)
-        glow = rng.uniform(0.05, 0.9, (grid[1], grid[0], 1)) * LAMP_COLOURS[rng.integers(1, 4, (grid[1], grid[0]))]
+        glow = (
+            rng.uniform(0.05, 0.9, (grid[1], grid[0], 1))
+            * LAMP_COLOURS[rng.integers(1, 4, (grid[1], grid[0]))]
+        )
         glow = np.float32(glow * lit[..., None])
         full = cv2.resize(glow, (width, height), interpolation=cv2.INTER_NEAREST)
         around = cv2.blur(value, (int(25 * unit) | 1, int(25 * unit) | 1))
@@ -347,7 +370,9 @@ class NightSimulation:
         rise = np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 2  # 1 at the top of the picture
         if dusk:
             level = rng.uniform(0.12, 0.75)
-            pattern = np.clip(1 + rng.uniform(0.1, 0.45) * pattern, 0.15, 2.5) * (1 - rng.uniform(0, 0.6) * rise)
+            pattern = np.clip(1 + rng.uniform(0.1, 0.45) * pattern, 0.15, 2.5) * (
+                1 - rng.uniform(0, 0.6) * rise
+            )
             colour = np.float32((1, 1, 1)) + np.float32(rng.uniform(-0.3, 1)) * np.float32((-0.2, 0.0, 0.15))
         else:
             level = np.exp(rng.uniform(np.log(0.0005), np.log(0.03)))

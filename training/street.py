@@ -34,7 +34,22 @@ SPEED = 10.0  # m/s, of the camera
 SIGHT = 130.0  # metres drawn ahead
 LOOP = 150.0  # other traffic starts anew at the far end after this many metres
 _RARE = ("truck", "bus", "train", "motorcycle", "bicycle")
-_EDGES = (-6.0, 2, 5, 9, 14, 20, 28, 38, 50, 65, 85, 110, 150, 260)  # strips of ground follow the bend piece by piece
+_EDGES = (
+    -6.0,
+    2,
+    5,
+    9,
+    14,
+    20,
+    28,
+    38,
+    50,
+    65,
+    85,
+    110,
+    150,
+    260,
+)  # strips of ground follow the bend piece by piece
 
 WALLS = np.float32(
     [
@@ -63,35 +78,35 @@ class _Vehicle:
     seed: int
 
 
-def _weather(rng: np.random.Generator) -> Weather:
+def _weather(rng: np.random.Generator, dusk: bool) -> Weather:
     clear = rng.random() < 0.5
     elevation, azimuth = rng.uniform(0.25, 1.0), rng.uniform(0, 2 * np.pi)
     sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
     lamp = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))]
-    dusk = rng.random() < 0.25  # some light is left in the sky
     level = float(np.exp(rng.uniform(np.log(0.004), np.log(0.025)))) * (3 if dusk else 1)
     glow = 0.6 * lamp + 0.4 * np.float32((0.4, 0.55, 1.0))
     night_sky = np.exp(rng.uniform(np.log(0.001), np.log(0.02))) * glow
     if dusk:
-        night_sky = rng.uniform(0.06, 0.5) * np.float32((0.75, 0.88, 1.1))
+        night_sky = rng.uniform(0.1, 0.7) * np.float32((0.8, 0.92, 1.05))
     return Weather(
         sun=np.float32(sun),
-        sunlight=float(rng.uniform(0.9, 1.8)) if clear else float(rng.uniform(0, 0.25)),
+        sunlight=float(rng.uniform(1.0, 2.6)) if clear else float(rng.uniform(0, 0.25)),
         haze=float(rng.uniform(0.0004, 0.0025)),
         sky=np.float32((0.8, 0.9, 1.0)) * np.float32(rng.uniform(0.7, 1.6)),
-        zenith=np.float32((0.3, 0.5, 0.85) if clear else (0.66, 0.7, 0.76)) * np.float32(rng.uniform(0.8, 1.5)),
+        zenith=np.float32((0.3, 0.5, 0.85) if clear else (0.66, 0.7, 0.76))
+        * np.float32(rng.uniform(0.8, 1.5)),
         cloud=float(rng.uniform(0, 0.9)),
         exposure=float(rng.uniform(0.65, 1.2)) * (1.0 if clear else 1.3),
         ambient=np.float32(level) * (0.5 * lamp + 0.5 * np.float32((0.7, 0.85, 1.1))),
         night_sky=night_sky.astype(np.float32),
-        headlights=float(rng.uniform(0.6, 3.5)),
+        headlights=float(np.exp(rng.uniform(np.log(0.6), np.log(7)))) * (0.5 if dusk else 1),
         wet=float(rng.choice((0.04, 0.1, 0.3, 0.6))),
-        brightness=float(rng.uniform(0.06, 0.22)) + 0.08 * dusk,
+        brightness=float(rng.uniform(0.06, 0.22)) + 0.1 * dusk,
         bloom=float(rng.uniform(0.4, 1.3)),
         streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.18 else None,
         noise=float(rng.uniform(0.008, 0.045)),
         vignette=float(rng.uniform(0.1, 0.5)),
-        contrast=float(rng.uniform(0, 0.6)),
+        contrast=float(rng.uniform(0.1, 0.8)),
         blur=float(rng.uniform(0.45, 0.95)),
     )
 
@@ -107,7 +122,10 @@ class StreetScene:
             raise ValueError(f"seed must be an integer from 0 up, not {seed!r}")
         self.seed = int(seed)
         rng = np.random.default_rng((self.seed, 1))
-        self.weather = _weather(rng)
+        dusk = bool(rng.random() < 0.35)  # the night picture keeps some light in the sky
+        self.weather = _weather(rng, dusk)
+        self.lamps_lit = not dusk or bool(rng.random() < 0.5)
+        self.lights_on = float(rng.uniform(0.3, 1)) if dusk else 0.95
         # camera
         self.height = float(rng.uniform(1.2, 1.65))
         self.pitch = float(rng.uniform(-0.03, 0.09))
@@ -129,7 +147,7 @@ class StreetScene:
         self.dash = (float(rng.uniform(1.5, 4)), float(rng.uniform(5, 11)))
         self.edge_line = bool(rng.random() < 0.6)
         self.lamp_colour = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))]
-        self.lamp_power = float(np.exp(rng.uniform(np.log(8), np.log(45))))
+        self.lamp_power = float(np.exp(rng.uniform(np.log(15), np.log(100))))
         self.lamp_spacing = float(rng.uniform(20, 38))
         self.lamp_height = float(rng.uniform(5.5, 9))
         self.lamp_sides = (-1, 1) if rng.random() < 0.5 else (int(rng.choice((-1, 1))),)
@@ -156,7 +174,9 @@ class StreetScene:
         day, night: whether to render that image; one alone costs much less than both.
         """
         if height < 32 or width < 32:
-            raise ValueError(f"a street needs at least 32 x 32 pixels, not {height} x {width} (height x width)")
+            raise ValueError(
+                f"a street needs at least 32 x 32 pixels, not {height} x {width} (height x width)"
+            )
         camera = Camera(
             x=self.camera_x,
             height=self.height,
@@ -171,11 +191,12 @@ class StreetScene:
         frame = _Frame(self, camera, time)
         faces = paint(frame.builder, camera, ID["sky"])
         seen = surface(faces, camera)
-        noise = np.random.default_rng((self.seed, 3, int(round(time * 1000))))
+        moment = int(round(time * 1000))
+        by_day, by_night = (np.random.default_rng((self.seed, k, moment)) for k in (3, 4))
         shadows, contact = frame.shadow_masks()
         return StreetFrame(
-            day=day_image(seen, camera, self.weather, shadows, contact, noise) if day else None,
-            night=night_image(seen, camera, self.weather, contact, noise) if night else None,
+            day=day_image(seen, camera, self.weather, shadows, contact, by_day) if day else None,
+            night=night_image(seen, camera, self.weather, contact, by_night) if night else None,
             label=seen.label,
         )
 
@@ -271,7 +292,9 @@ class _Frame:
         cuts = [low, *(e for e in edges if low < e < high), high]
         for a, e in zip(cuts[:-1], cuts[1:], strict=True):
             corners = [(x0, y, a), (x0, y, e), (x1, y, e), (x1, y, a)]
-            self.builder.face(corners, label, colour, texture=texture, size=(size, size), on=ON_GROUND, one_sided=True)
+            self.builder.face(
+                corners, label, colour, texture=texture, size=(size, size), on=ON_GROUND, one_sided=True
+            )
 
     def ground(self) -> None:
         scene, b = self.scene, self.builder
@@ -289,7 +312,9 @@ class _Frame:
         for side in (-1, 1):
             edge = scene.edge[side]
             walk, kerb = edge + scene.verge[side], ID["sidewalk"]
-            self.ribbon(side * walk, side * (walk + scene.walk[side]), kerb, scene.pavement, PAVING, 2.4, y=CURB)
+            self.ribbon(
+                side * walk, side * (walk + scene.walk[side]), kerb, scene.pavement, PAVING, 2.4, y=CURB
+            )
             stone = scene.pavement * 1.35
             self.ribbon(side * edge, side * (edge + 0.16), kerb, stone, FLAT, y=CURB)
             edges = [self.camera.z + e for e in _EDGES]
@@ -316,9 +341,18 @@ class _Frame:
         if scene.rails:
             for track in (-0.5, 0.5):
                 for x in (-0.72, 0.72):
-                    self.ribbon(track * scene.lane + x - 0.035, track * scene.lane + x + 0.035, road, (0.25, 0.24, 0.23))
+                    self.ribbon(
+                        track * scene.lane + x - 0.035,
+                        track * scene.lane + x + 0.035,
+                        road,
+                        (0.25, 0.24, 0.23),
+                    )
         length, period = scene.dash
-        lines = [k * scene.lane for k in range(-9, 10) if -scene.edge[-1] + 1.5 < k * scene.lane < scene.edge[1] - 1.5]
+        lines = [
+            k * scene.lane
+            for k in range(-9, 10)
+            if -scene.edge[-1] + 1.5 < k * scene.lane < scene.edge[1] - 1.5
+        ]
         for index in self._indices(period, 75):
             z = index * period
             for x in lines:
@@ -348,18 +382,26 @@ class _Frame:
         scene, b = self.scene, self.builder
         length = scene.lot[side]
         front = scene.edge[side] + scene.verge[side] + scene.walk[side]
-        chances = {"town": (0.72, 0.1, 0.08, 0.1), "suburb": (0.12, 0.55, 0.18, 0.15), "green": (0.05, 0.2, 0.5, 0.25)}
+        chances = {
+            "town": (0.72, 0.1, 0.08, 0.1),
+            "suburb": (0.12, 0.55, 0.18, 0.15),
+            "green": (0.05, 0.2, 0.5, 0.25),
+        }
         for index in self._indices(length):
             rng = self._rng(3, side, index)
             z0 = index * length
             z1 = z0 + length
             kind = str(rng.choice(("flush", "house", "park", "yard"), p=chances[scene.district]))
-            boundary = str(rng.choice(("wall", "fence", "hedge", "none"), p=(0.35, 0.3, 0.25, 0.1)))
+            boundary = str(rng.choice(("wall", "fence", "hedge", "none"), p=(0.38, 0.34, 0.2, 0.08)))
             if kind == "flush":
-                self.house(rng, side, side * (front + 0.02), z0, z1 - rng.choice((0, 0, 0, 2)), rng.random() < 0.55)
+                self.house(
+                    rng, side, side * (front + 0.02), z0, z1 - rng.choice((0, 0, 0, 2)), rng.random() < 0.55
+                )
                 continue
             if kind == "house":
-                self.house(rng, side, side * (front + rng.uniform(3, 9)), z0 + 1, z1 - rng.uniform(1, 4), False)
+                self.house(
+                    rng, side, side * (front + rng.uniform(3, 9)), z0 + 1, z1 - rng.uniform(1, 4), False
+                )
             elif kind == "yard":
                 self.house(rng, side, side * (front + rng.uniform(9, 18)), z0, z1, False)
             else:
@@ -411,7 +453,13 @@ class _Frame:
             if side in scene.lamp_sides:
                 b.place(kerb, z, y=CURB, key=z - camera.z)
                 draw.street_lamp(
-                    b, rng, scene.lamp_height, side, scene.lamp_colour, scene.lamp_power, on=rng.random() < 0.93
+                    b,
+                    rng,
+                    scene.lamp_height,
+                    side,
+                    scene.lamp_colour,
+                    scene.lamp_power,
+                    on=scene.lamps_lit and rng.random() < 0.93,
                 )
                 self._cast_box(kerb - 0.06, kerb + 0.06, z - 0.06, z + 0.06, scene.lamp_height)
         for index in self._indices(9):
@@ -433,7 +481,16 @@ class _Frame:
                     z_k = z + 0.8 * (3 - k)
                     b.place(kerb + side * 0.5, z_k, y=CURB, key=z_k - camera.z)
                     heavy = rng.random() < 0.4
-                    draw.two_wheeler(b, rng, 0, heavy=heavy, ridden=False, across=rng.random() < 0.7, ahead=False, lights=False)
+                    draw.two_wheeler(
+                        b,
+                        rng,
+                        0,
+                        heavy=heavy,
+                        ridden=False,
+                        across=rng.random() < 0.7,
+                        ahead=False,
+                        lights=False,
+                    )
             elif chance < 0.88 and scene.verge[side] == 0:
                 a = rng.uniform(3, 8)
                 for k in range(3):  # a guard rail along the kerb
@@ -449,7 +506,9 @@ class _Frame:
                     z = max(z, camera.z + 12)
                 b.place(x, z, y=CURB if abs(x) > scene.edge[side] else 0, key=z - camera.z)
                 draw.person(b, rng, self.time)
-                self.contacts.append([(x - 0.2, z - 0.15), (x - 0.2, z + 0.15), (x + 0.2, z + 0.15), (x + 0.2, z - 0.15)])
+                self.contacts.append(
+                    [(x - 0.2, z - 0.15), (x - 0.2, z + 0.15), (x + 0.2, z + 0.15), (x + 0.2, z - 0.15)]
+                )
                 self._cast_box(x - 0.2, x + 0.2, z - 0.1, z + 0.1, 1.6)
         for index in self._indices(scene.crossing, 100):
             rng = self._rng(7, index)
@@ -458,7 +517,9 @@ class _Frame:
                 b.place(side * (scene.edge[side] + 0.35), z, y=CURB, key=z - camera.z)
                 state = (index + int(self.time / 6)) % 3
                 state = 0 if state == 1 else state
-                draw.traffic_light(b, rng, state, on=True, facing=side == scene.drive_side or rng.random() < 0.6)
+                draw.traffic_light(
+                    b, rng, state, on=True, facing=side == scene.drive_side or rng.random() < 0.6
+                )
         if scene.parking[side]:
             for index in self._indices(6.2):
                 rng = self._rng(8, side, index)
@@ -485,7 +546,11 @@ class _Frame:
             else:
                 h, w = rng.uniform(4, 11), rng.uniform(5, 12)
                 ring = [
-                    (x + w * np.cos(a) * rng.uniform(0.8, 1.1), max(h * np.sin(a) * rng.uniform(0.8, 1.1), -3.0), 0.0)
+                    (
+                        x + w * np.cos(a) * rng.uniform(0.8, 1.1),
+                        max(h * np.sin(a) * rng.uniform(0.8, 1.1), -3.0),
+                        0.0,
+                    )
                     for a in np.linspace(-0.3, np.pi + 0.3, 14)
                 ]
                 green = np.float32((0.05, 0.07, 0.03)) * rng.uniform(0.6, 1.4)
@@ -500,7 +565,14 @@ class _Frame:
             if vehicle.speed == SPEED:
                 ahead += 0.6 * np.sin(0.5 * self.time + vehicle.seed % 7)
             yaw = 0.0 if vehicle.speed > 0 else np.pi
-            self.vehicle(vehicle.kind, rng, vehicle.x, ahead + self.camera.z, yaw, lights=rng.random() < 0.95)
+            self.vehicle(
+                vehicle.kind,
+                rng,
+                vehicle.x,
+                ahead + self.camera.z,
+                yaw,
+                lights=rng.random() < self.scene.lights_on,
+            )
         for index in self._indices(55, 70):  # someone crosses or waits at a side road
             rng = self._rng(10, index)
             z = index * 55 + rng.uniform(10, 50)
@@ -510,7 +582,14 @@ class _Frame:
                 x = side * (reach - (self.time * 2.5 + rng.uniform(0, 8)) % (2 * reach))
                 kind = str(rng.choice(("bicycle", "motorcycle", "car"), p=(0.55, 0.2, 0.25)))
                 if kind == "car":
-                    self.vehicle("car", rng, side * (reach + 2.5), z, -side * np.pi / 2 + rng.uniform(-0.3, 0.3), lights=True)
+                    self.vehicle(
+                        "car",
+                        rng,
+                        side * (reach + 2.5),
+                        z,
+                        -side * np.pi / 2 + rng.uniform(-0.3, 0.3),
+                        lights=True,
+                    )
                 else:
                     self.builder.place(x, z, key=z - self.camera.z)
                     draw.two_wheeler(
@@ -518,7 +597,9 @@ class _Frame:
                         ahead=False, lights=True,
                     )  # fmt: skip
 
-    def vehicle(self, kind: str, rng: np.random.Generator, x: float, z: float, yaw: float, *, lights: bool) -> None:
+    def vehicle(
+        self, kind: str, rng: np.random.Generator, x: float, z: float, yaw: float, *, lights: bool
+    ) -> None:
         b = self.builder
         half, reach, tall = {
             "car": (0.85, 2.1, 1.4), "truck": (1.2, 4.5, 3.0), "bus": (1.25, 5.5, 3.1), "train": (1.2, 12, 3.3),

@@ -99,7 +99,9 @@ class Builder:
             (len(self.objects) - 1, label, *colour, *light, texture, *size, on, *shift, one_sided, porous)
         )
 
-    def lamp(self, at: Point, colour: Colour, power: float, direction: Point = (0, -1, 0), tightness: float = 0) -> None:
+    def lamp(
+        self, at: Point, colour: Colour, power: float, direction: Point = (0, -1, 0), tightness: float = 0
+    ) -> None:
         """A lamp that lights its surroundings, in the axes of the current object."""
         self.lamps.append((len(self.objects) - 1, *at, *colour, power, *direction, tightness))
 
@@ -228,7 +230,9 @@ def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
         normal=with_sky(normal, 0),
         plane=np.concatenate([ceiling, np.concatenate(plane, axis=1)]).astype(np.float32),
         porous=with_sky(porous, False),
-        grazing=with_sky(np.where(on == ON_GROUND, 0.5, np.where(on == ON_SIDE, 0.04, 0.0)).astype(np.float32), 0),
+        grazing=with_sky(
+            np.where(on == ON_GROUND, 0.5, np.where(on == ON_SIDE, 0.04, 0.0)).astype(np.float32), 0
+        ),
         ground=with_sky(objects[owner, 5] == GROUND, False),
         lamp_position=camera.to_camera(world(lamps[:, 1:4], lamp_owner)),
         lamp_colour=lamps[:, 4:7] * lamps[:, 7:8],

@@ -51,8 +51,12 @@ class Surface:
 
 def _rays(camera: Camera, step: int) -> tuple[np.ndarray, np.ndarray]:
     """x/z (1, W) and y/z (H, 1) of the pixels' rays, every `step` pixels."""
-    u = (np.arange(0, camera.width, step, dtype=np.float32) - (camera.width / 2 - 0.5)) / np.float32(camera.focal)
-    v = ((camera.rows / 2 - 0.5) - np.arange(0, camera.rows, step, dtype=np.float32)) / np.float32(camera.focal)
+    u = (np.arange(0, camera.width, step, dtype=np.float32) - (camera.width / 2 - 0.5)) / np.float32(
+        camera.focal
+    )
+    v = ((camera.rows / 2 - 0.5) - np.arange(0, camera.rows, step, dtype=np.float32)) / np.float32(
+        camera.focal
+    )
     return u[None], v[:, None]
 
 
@@ -85,7 +89,11 @@ def surface(faces: Faces, camera: Camera) -> Surface:
         face = front.ravel()[holes]
         pixel_row, pixel_column = np.divmod(holes, camera.width)
         _, column, row = _atlas_place(
-            faces.plane[face], faces.texture[face], faces.grazing[face], u[0][pixel_column], v[pixel_row, 0],
+            faces.plane[face],
+            faces.texture[face],
+            faces.grazing[face],
+            u[0][pixel_column],
+            v[pixel_row, 0],
             camera.focal,
         )
         block = (-1, min(len(holes), 1024))  # remap takes no more than 32767 rows or columns
@@ -96,7 +104,9 @@ def surface(faces: Faces, camera: Camera) -> Surface:
         ids = front.copy()
         ids.ravel()[open_] = faces.behind.ravel()[open_]
     plane = np.take(faces.plane, ids, axis=0)
-    inverse, column, row = _atlas_place(plane, np.take(faces.texture, ids), np.take(faces.grazing, ids), u, v, camera.focal)
+    inverse, column, row = _atlas_place(
+        plane, np.take(faces.texture, ids), np.take(faces.grazing, ids), u, v, camera.focal
+    )
     texel = cv2.remap(pictures.surface, column, row, cv2.INTER_LINEAR)
     tint = cv2.cvtColor(texel, cv2.COLOR_RGBA2RGB).astype(np.float32)
     tint *= np.float32(1 / 128)
@@ -200,16 +210,6 @@ def _reflections(image: np.ndarray, s: Surface, camera: Camera, weather: Weather
     image += streaks * ground[..., None]
 
 
-def _exposure(image: np.ndarray, aim: float) -> np.float32:
-    """The gain that brings the mean of sqrt(light), saturated, close to the aim."""
-    light = image[4::8, 4::8].max(axis=2)
-    gain = 1.0
-    for _ in range(3):
-        mean = float(np.sqrt(np.minimum(light * gain, 1)).mean())
-        gain = float(np.clip(gain * (aim / max(mean, 1e-3)) ** 2, 0.1, 2.5))
-    return np.float32(gain)
-
-
 def night_image(
     s: Surface, camera: Camera, weather: Weather, contact: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
@@ -233,7 +233,7 @@ def night_image(
     image += haze * weather.night_sky * 0.7
     if weather.wet > 0.02:
         _reflections(image, s, camera, weather, horizon)
-    image *= _exposure(image, weather.brightness)
+    image *= night.exposure(image, weather.brightness)
     night.bloom(image, weather.bloom, weather.streak)
     image *= night.vignette(camera.rows, camera.width, weather.vignette)
     image = _soften(image, weather.blur * camera.width / 480)

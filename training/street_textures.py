@@ -35,7 +35,7 @@ def noise(rng: np.random.Generator, slope: float, size: int = TILE) -> np.ndarra
     """A seamless (size, size) float32 noise with mean 0 and standard deviation 1; `slope` 0 is white, 2 is cloudy."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = 1.0
-    spectrum = np.fft.rfft2(rng.standard_normal((size, size))) * frequency ** -slope
+    spectrum = np.fft.rfft2(rng.standard_normal((size, size))) * frequency**-slope
     spectrum[0, 0] = 0.0
     field = np.fft.irfft2(spectrum, s=(size, size))
     return (field / field.std()).astype(np.float32)
@@ -52,7 +52,9 @@ def _courses(height: int, width: int, mortar: int, rng: np.random.Generator, spr
         shift = (row % 2) * width // 2
         for column in range(TILE // width + 1):
             x = column * width - shift
-            out[row * height : (row + 1) * height, max(x, 0) : max(x + width, 0)] = 1 + spread * rng.standard_normal()
+            out[row * height : (row + 1) * height, max(x, 0) : max(x + width, 0)] = (
+                1 + spread * rng.standard_normal()
+            )
             out[row * height : (row + 1) * height, max(x, 0) : max(x + mortar, 0)] = 0.72
         out[row * height : row * height + mortar] = 0.74
     return out
@@ -79,13 +81,17 @@ def _facade(rng: np.random.Generator, style: int) -> tuple[np.ndarray, np.ndarra
             x = column * width + (width - pane_w) // 2
             y = row * height + (height - pane_h) // 2
             surface[y - 3 : y + pane_h + 4, max(x - 3, 0) : x + pane_w + 3] = frame
-            surface[y + pane_h + 4 : y + pane_h + 8, max(x - 5, 0) : x + pane_w + 5] *= 0.7  # the sill's shadow
+            surface[y + pane_h + 4 : y + pane_h + 8, max(x - 5, 0) : x + pane_w + 5] *= (
+                0.7  # the sill's shadow
+            )
             glass = rng.uniform(0.18, 0.6)
             ramp = np.linspace(glass * 1.3, glass * 0.7, pane_h, dtype=np.float32)[:, None, None]
             surface[y : y + pane_h, x : x + pane_w] = ramp * np.float32((0.85, 0.97, 1.15))
             if rng.random() < share:
                 warm = rng.choice(3)
-                colour = np.float32(((1, 0.72, 0.36), (1, 0.88, 0.66), (0.8, 0.95, 1))[warm]) * rng.uniform(0.25, 1)
+                colour = np.float32(((1, 0.72, 0.36), (1, 0.88, 0.66), (0.8, 0.95, 1))[warm]) * rng.uniform(
+                    0.25, 1
+                )
                 glow = np.ones((pane_h, pane_w, 1), np.float32) * np.linspace(1.1, 0.6, pane_h)[:, None, None]
                 if rng.random() < 0.5:  # curtains
                     glow[:, : pane_w // 4] *= 0.35
@@ -118,7 +124,9 @@ def _shop(rng: np.random.Generator, dark: bool) -> tuple[np.ndarray, np.ndarray]
     for x0, x1 in ((10, 100), (112, 146), (158, 246)):
         glass = rng.uniform(0.2, 0.5) * np.float32((0.9, 1.0, 1.1))
         surface[80:240, x0:x1] = glass
-        colour = np.float32(((1, 0.8, 0.5), (1, 0.95, 0.85), (0.85, 0.95, 1))[rng.choice(3)]) * rng.uniform(0.5, 1.0)
+        colour = np.float32(((1, 0.8, 0.5), (1, 0.95, 0.85), (0.85, 0.95, 1))[rng.choice(3)]) * rng.uniform(
+            0.5, 1.0
+        )
         if not dark:
             light[80:240, x0:x1] = colour * np.linspace(1.15, 0.55, 160, dtype=np.float32)[:, None, None]
         for _ in range(9):  # goods and people inside, dark and coloured
@@ -138,10 +146,14 @@ def _branches(rng: np.random.Generator) -> np.ndarray:
         x1, y1 = x + np.cos(angle) * length, y - np.sin(angle) * length
         for dx in (-TILE, 0, TILE):
             for dy in (-TILE, 0, TILE):
-                cv2.line(canvas, (int(x + dx), int(y + dy)), (int(x1 + dx), int(y1 + dy)), 255, width, cv2.LINE_AA)
+                cv2.line(
+                    canvas, (int(x + dx), int(y + dy)), (int(x1 + dx), int(y1 + dy)), 255, width, cv2.LINE_AA
+                )
         if length > 9:
             for _ in range(3):
-                grow(x1, y1, angle + rng.uniform(-0.7, 0.7), length * rng.uniform(0.6, 0.85), max(width - 1, 1))
+                grow(
+                    x1, y1, angle + rng.uniform(-0.7, 0.7), length * rng.uniform(0.6, 0.85), max(width - 1, 1)
+                )
 
     for _ in range(7):
         grow(rng.uniform(0, TILE), rng.uniform(0, TILE), np.pi / 2 + rng.uniform(-0.8, 0.8), 45, 4)
@@ -160,7 +172,9 @@ def _tile(index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
         cracks = np.abs(noise(rng, 1.7))
         surface = _grey(grain * np.where(cracks < 0.02, 0.75, 1.0))
     elif index == PAVING:
-        surface = _grey(_courses(32, 64, 2, rng, 0.06) * (1 + 0.06 * noise(rng, 0.5) + 0.05 * noise(rng, 1.5)))
+        surface = _grey(
+            _courses(32, 64, 2, rng, 0.06) * (1 + 0.06 * noise(rng, 0.5) + 0.05 * noise(rng, 1.5))
+        )
     elif index == GRASS:
         tone = noise(rng, 1.4)
         surface = _grey(1 + 0.2 * noise(rng, 0.3) + 0.12 * tone)

@@ -1,0 +1,154 @@
+"""The night physics, and the simulation of night on labelled day images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.training.night import (
+    TO_LINEAR,
+    Lights,
+    NightSimulation,
+    bloom,
+    develop,
+    irradiance,
+    noise_field,
+)
+
+SKY, ROAD, BUILDING, CAR = (CLASSES.index(name) for name in ("sky", "road", "building", "car"))
+
+
+def day_scene(height: int = 96, width: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    """A bright sky, two rows of houses, a grey road and two cars."""
+    label = np.full((height, width), BUILDING, np.uint8)
+    label[: height // 3, width // 4 : -width // 4] = SKY
+    label[height // 2 :] = ROAD
+    label[height // 2 : height * 2 // 3, width // 8 : width // 3] = CAR
+    label[height // 2 : height * 2 // 3, width * 5 // 8 : width * 7 // 8] = CAR
+    label[:4] = 255
+    tones = np.zeros((256, 3), np.uint8)
+    tones[[SKY, ROAD, BUILDING, CAR, 255]] = (
+        (225, 235, 245),
+        (120, 120, 122),
+        (150, 120, 100),
+        (160, 30, 30),
+        (9, 9, 9),
+    )
+    grain = np.random.default_rng(0).integers(0, 20, (height, width, 1))
+    return np.clip(tones[label].astype(int) + grain, 0, 255).astype(np.uint8), label
+
+
+@pytest.mark.parametrize("dusk", [0.0, 1.0])
+@pytest.mark.parametrize("size", [(96, 128), (33, 47), (75, 200)])
+def test_the_street_gets_dark_and_nothing_else_changes(dusk, size):
+    image, label = day_scene(*size)
+    image_before, label_before = image.copy(), label.copy()
+    simulation = NightSimulation(dusk=dusk)
+    for seed in range(6):
+        dark = simulation(image, label, np.random.default_rng(seed))
+        assert dark.shape == image.shape and dark.dtype == np.uint8
+        assert dark[label == BUILDING].mean() < 0.7 * image[label == BUILDING].mean()
+    assert np.array_equal(image, image_before) and np.array_equal(label, label_before)
+
+
+def test_the_same_generator_state_gives_the_same_image():
+    image, label = day_scene()
+    first, again, other = (NightSimulation()(image, label, np.random.default_rng(s)) for s in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_dusk_keeps_a_bright_sky_over_a_dark_street_and_night_does_not():
+    image, label = day_scene()
+    skies = {}
+    for dusk in (0.0, 1.0):
+        pictures = [NightSimulation(dusk=dusk)(image, label, np.random.default_rng(s)) for s in range(12)]
+        skies[dusk] = np.median([p[10:28, 40:88].mean() for p in pictures])
+        street = np.median([p[label == ROAD].mean() for p in pictures])
+        assert street < 90
+    assert skies[1.0] > 90
+    assert skies[0.0] < 60
+
+
+def test_night_has_black_and_saturated_pixels():
+    image, label = day_scene()
+    value = np.stack(
+        [NightSimulation(dusk=0.0)(image, label, np.random.default_rng(s)) for s in range(10)]
+    ).max(axis=3)
+    assert (value < 26).mean() > 0.1
+    assert (value > 229).mean() > 0.002
+
+
+def test_labels_without_ground_sky_or_cars_work():
+    image, _ = day_scene()
+    for value in (255, BUILDING, SKY, ROAD, CAR):
+        label = np.full(image.shape[:2], value, np.uint8)
+        for seed in range(4):
+            assert NightSimulation()(image, label, np.random.default_rng(seed)).shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "words"),
+    [
+        (np.zeros((40, 50), np.uint8), np.zeros((40, 50), np.uint8), r"image must be \(H, W, 3\)"),
+        (np.zeros((40, 50, 3), np.float32), np.zeros((40, 50), np.uint8), "float32"),
+        (np.zeros((40, 50, 3), np.uint8), np.zeros((50, 40), np.uint8), r"label must be \(40, 50\)"),
+        (np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.int64), "int64"),
+    ],
+)
+def test_bad_input_is_named(image, label, words):
+    with pytest.raises(ValueError, match=words):
+        NightSimulation()(image, label, np.random.default_rng(0))
+
+
+def test_a_share_of_dusk_outside_0_to_1_is_refused():
+    with pytest.raises(ValueError, match="0 to 1"):
+        NightSimulation(dusk=1.5)
+
+
+def test_irradiance_against_the_formula():
+    lamp_height, power = 6.0, 30.0
+    lights = Lights.of([((0.0, lamp_height, 10.0), (power, 0.5 * power, 0.0), (0, -1, 0), 2.0)])
+    points = np.zeros((3, 1, 2), np.float32)  # two spots on the ground: under the lamp and 8 m aside
+    points[2] = 10
+    points[0, 0, 1] = 8
+    normals = np.zeros_like(points)
+    normals[1] = 1
+    light = irradiance(points, normals, lights)
+    for index, aside in enumerate((0.0, 8.0)):
+        square = aside**2 + lamp_height**2 + 0.6
+        cosine = lamp_height / np.sqrt(square)
+        expected = power / square * cosine**2 * cosine
+        np.testing.assert_allclose(light[0, index], (expected, expected / 2, 0), rtol=1e-5)
+
+
+def test_no_lamps_give_no_light():
+    assert not irradiance(np.ones((3, 2, 2), np.float32), None, Lights.of([])).any()
+
+
+def test_bloom_spreads_light_of_lamps_only():
+    dim = np.full((60, 80, 3), 0.5, np.float32)
+    assert np.array_equal(bloom(dim.copy(), 1.0), dim)
+    lamp = dim.copy()
+    lamp[28:32, 38:42] = 40
+    glowing = bloom(lamp.copy(), 1.0)
+    assert (glowing >= lamp - 1e-5).all()
+    assert glowing[30, 50, 0] > dim[30, 50, 0] + 0.02
+
+
+def test_develop_is_gamma_plus_noise():
+    steps = np.array([0, 60, 120, 180, 220])
+    flat = np.repeat(TO_LINEAR[steps][None, :, None], 3, axis=2)
+    shown = develop(flat.copy(), np.random.default_rng(0), noise=0.0)
+    assert np.abs(shown[0, :, 0].astype(int) - steps).max() < 16
+    assert (np.diff(shown[0, :, 0].astype(int)) > 0).all()
+    grey = np.full((64, 64, 3), 0.2, np.float32)
+    quiet, noisy = (develop(grey.copy(), np.random.default_rng(0), noise=n) for n in (0.01, 0.05))
+    assert 2 < noisy.std() / quiet.std() < 8
+
+
+def test_noise_field_covers_images_larger_than_its_bank():
+    field = noise_field(np.random.default_rng(0), 1100, 1300)
+    assert field.shape == (1100, 1300, 3)
+    assert abs(field.std() - 1) < 0.02
