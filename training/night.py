@@ -388,14 +388,14 @@ class NightSimulation:
         """Head or tail lamps on each blob of vehicles: two, at a height and spacing that fit its size."""
         count, _, stats, _ = cv2.connectedComponentsWithStats(_VEHICLE_TABLE[label])
         oncoming_side = rng.choice((-1, 1))
-        switched_on = rng.uniform(0.4, 1.0) if dusk else rng.uniform(0.6, 1.0)
+        switched_on = rng.uniform(0.0, 0.8) if dusk else rng.uniform(0.6, 1.0)
         width = label.shape[1]
         for x, y, w, h, area in stats[1:count][:12]:
             if area < 12 or rng.random() > switched_on or w > 2.6 * h:
                 continue  # a long blob is a side view or a row of cars
             side = 1 if x + w / 2 > width / 2 else -1
             front = rng.random() < (0.75 if side == oncoming_side else 0.2)
-            strength = rng.uniform(0.3, 1.0) if dusk else 1.0
+            strength = rng.uniform(0.1, 0.7) if dusk else 1.0
             power = rng.uniform(8, 60) if front else rng.uniform(1.5, 9)
             colour = np.float32(HEADLIGHT if front else TAIL_LIGHT) * np.float32(power * strength)
             radius = max(1, int(round(w * rng.uniform(0.02, 0.05))))

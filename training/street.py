@@ -83,9 +83,9 @@ def _weather(rng: np.random.Generator, dusk: bool) -> Weather:
     elevation, azimuth = rng.uniform(0.25, 1.0), rng.uniform(0, 2 * np.pi)
     sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
     lamp = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))]
-    level = float(np.exp(rng.uniform(np.log(0.004), np.log(0.025)))) * (3 if dusk else 1)
+    level = float(np.exp(rng.uniform(np.log(0.002), np.log(0.015)))) * (3 if dusk else 1)
     glow = 0.6 * lamp + 0.4 * np.float32((0.4, 0.55, 1.0))
-    night_sky = np.exp(rng.uniform(np.log(0.001), np.log(0.02))) * glow
+    night_sky = np.exp(rng.uniform(np.log(0.0005), np.log(0.012))) * glow
     if dusk:
         night_sky = rng.uniform(0.1, 0.7) * np.float32((0.8, 0.92, 1.05))
     return Weather(
@@ -101,7 +101,7 @@ def _weather(rng: np.random.Generator, dusk: bool) -> Weather:
         night_sky=night_sky.astype(np.float32),
         headlights=float(np.exp(rng.uniform(np.log(0.6), np.log(7)))) * (0.5 if dusk else 1),
         wet=float(rng.choice((0.04, 0.1, 0.3, 0.6))),
-        brightness=float(rng.uniform(0.06, 0.22)) + 0.1 * dusk,
+        brightness=float(rng.uniform(0.09, 0.27)) + 0.08 * dusk,
         bloom=float(rng.uniform(0.4, 1.3)),
         streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.18 else None,
         noise=float(rng.uniform(0.008, 0.045)),
