@@ -111,7 +111,9 @@ def demonstration_weights(name: str) -> Path:
     path = _WEIGHTS_FOLDER / f"{name}.safetensors"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in _WEIGHTS_FOLDER.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(f"no demonstration weights for model {name!r} (shipped: {known}); give weights")
+        raise FileNotFoundError(
+            f"no demonstration weights for model {name!r} (shipped: {known}); give weights"
+        )
     return path
 
 

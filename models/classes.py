@@ -32,9 +32,9 @@ PALETTE = np.array(
 
 LABEL_ID_TO_TRAIN_ID = np.full(256, IGNORE, np.uint8)
 """Lookup table from Cityscapes label ids (0..33) to train ids, shape (256,)."""
-LABEL_ID_TO_TRAIN_ID[
-    [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
-] = np.arange(NUM_CLASSES)
+LABEL_ID_TO_TRAIN_ID[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]] = np.arange(
+    NUM_CLASSES
+)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -44,9 +46,17 @@ def preprocess(rgb: Tensor, input_size: InputSize, dtype: torch.dtype = torch.fl
     image = rgb.to(torch.float32, memory_format=torch.channels_last)
     if size != tuple(rgb.shape[-2:]):
         image = F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
-    mean = torch.tensor(IMAGENET_MEAN, device=rgb.device).view(1, 3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=rgb.device).view(1, 3, 1, 1)
-    return image.div_(255).sub_(mean).div_(std).to(dtype, memory_format=torch.channels_last)
+    mean, std = _normalisation(rgb.device)
+    return image.sub_(mean).div_(std).to(dtype, memory_format=torch.channels_last)
+
+
+@lru_cache
+@torch.inference_mode(False)  # an inference tensor could not be used outside of inference mode later
+def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation in units of 0..255, (1, 3, 1, 1)."""
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+    return mean * 255, std * 255
 
 
 def predict_labels(
@@ -67,7 +77,9 @@ def predict_labels(
     """
     height, width = size
     count, channels, rows, _ = logits.shape
-    wide = F.interpolate(logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=False)
+    wide = F.interpolate(
+        logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=False
+    )
     labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)
     scores = torch.empty_like(labels) if confidence else None
     source = (torch.arange(height, device=logits.device) + 0.5) * (rows / height) - 0.5

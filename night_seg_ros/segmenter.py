@@ -105,9 +105,10 @@ class Segmenter:
             model, self.metadata = load_model(model_or_weights)
             self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]
             if self.metadata["classes"] != list(CLASSES):
+                first = ", ".join(map(str, self.metadata["classes"][:3]))
                 raise CheckpointError(
-                    f"{model_or_weights}: {len(self.metadata['classes'])} classes "
-                    f"({', '.join(map(str, self.metadata['classes'][:3]))} ...), not the {NUM_CLASSES} of Cityscapes"
+                    f"{model_or_weights}: its {len(self.metadata['classes'])} classes ({first} ...) "
+                    f"are not the {NUM_CLASSES} of Cityscapes"
                 )
         self.model_name = str(getattr(model, "build_arguments", {}).get("name", type(model).__name__))
         if input_size is None:
@@ -160,7 +161,7 @@ class Segmenter:
         if self._pinned is None or self._pinned.shape != frame.shape:
             self._pinned = torch.empty(frame.shape, dtype=torch.uint8, pin_memory=True)
         self._pinned.copy_(frame)
-        return self._pinned.to(self.device, non_blocking=True)
+        return self._pinned.to(self.device)
 
 
 def _choose_device(device: str) -> torch.device:

@@ -29,7 +29,9 @@ def test_exposure_guidance_by_hand() -> None:
     # W_r: 2 * 0.5 - 2 + 0.5 = -0.5 and 2 * 1 + 1 + 0.5 = 3.5 before the sigmoid
     attention = [1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-3.5))]
     expected = [[f + 0.3 * f * a for f, a in zip(row, attention, strict=True)] for row in ([1, -2], [3, 4])]
-    torch.testing.assert_close(layer(segmentation, exposure)[0, :, 0], torch.tensor(expected, dtype=torch.float32))
+    torch.testing.assert_close(
+        layer(segmentation, exposure)[0, :, 0], torch.tensor(expected, dtype=torch.float32)
+    )
 
 
 def test_exposure_target_is_the_largest_channel() -> None:
@@ -118,7 +120,9 @@ def test_loss_against_a_loop() -> None:
                     scores = logits[n, :, y, x].double().numpy()
                     total -= weights[c] * (scores[c] - np.log(np.exp(scores).sum()))
                     weight += weights[c]
-    assert cross_entropy(logits, label, torch.tensor(weights)).item() == pytest.approx(total / weight, rel=1e-5)
+    assert cross_entropy(logits, label, torch.tensor(weights)).item() == pytest.approx(
+        total / weight, rel=1e-5
+    )
 
 
 def test_loss_of_ignored_pixels_only_is_zero() -> None:

@@ -59,7 +59,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             cv2.imwrite(str(tmp_path / kind / f"{i}.png"), rng.integers(0, 19, size).astype(np.uint8))
     out = tmp_path / "scores" / "out.json"
     arguments = ["evaluate", "--weights", str(weights), "--images", str(tmp_path / "images")]
-    assert main([*arguments, "--labels", str(tmp_path / "labels"), "--json", str(out), "--device", "cpu"]) == 0
+    assert (
+        main([*arguments, "--labels", str(tmp_path / "labels"), "--json", str(out), "--device", "cpu"]) == 0
+    )
     scores = json.loads(out.read_text())
     assert {"miou", "iou", "pixel_accuracy", "images"} <= set(scores) and scores["images"] == 2
     assert f"{100 * scores['miou']:.1f}" in capsys.readouterr().out

@@ -85,7 +85,9 @@ def test_colour_order(model: torch.nn.Module) -> None:
     frame[..., 0] = 255  # blue
     Segmenter(model, device="cpu", precision="fp32")(frame)
     hook.remove()
-    torch.testing.assert_close(seen[0][0, :, 0, 0], torch.tensor([-0.485 / 0.229, -0.456 / 0.224, 0.594 / 0.225]))
+    torch.testing.assert_close(
+        seen[0][0, :, 0, 0], torch.tensor([-0.485 / 0.229, -0.456 / 0.224, 0.594 / 0.225])
+    )
 
 
 def test_views_and_strides_of_a_frame(model: torch.nn.Module) -> None:
@@ -126,7 +128,9 @@ def test_checkpoints(tmp_path: Path, model: torch.nn.Module) -> None:
     path = tmp_path / "model.safetensors"
     save_checkpoint(path, model, {"input_size": 48})
     segmenter = Segmenter(path, device="cpu", precision="fp32")
-    assert segmenter.model_name == "egnet" and len(segmenter.weights_hash) == 12 and segmenter.input_size == 48
+    assert (
+        segmenter.model_name == "egnet" and len(segmenter.weights_hash) == 12 and segmenter.input_size == 48
+    )
     frame = np.random.default_rng(0).integers(0, 256, (96, 128, 3)).astype(np.uint8)
     same = Segmenter(model, device="cpu", precision="fp32", input_size=48)
     np.testing.assert_array_equal(segmenter(frame).labels, same(frame).labels)
@@ -141,7 +145,9 @@ def test_unsuitable_weights(tmp_path: Path) -> None:
         Segmenter(path)
 
 
-@pytest.mark.parametrize(("argument", "value"), [("device", "tpu9"), ("device", "cuda:99"), ("precision", "fp8")])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("device", "tpu9"), ("device", "cuda:99"), ("precision", "fp8")]
+)
 def test_bad_choices(model: torch.nn.Module, argument: str, value: str) -> None:
     with pytest.raises(ValueError, match=value):
         Segmenter(model, **{argument: value})

@@ -44,7 +44,13 @@ def recipe(streets: Path, out: Path, **changes: object) -> list[str]:
     """Command line of a small run: the demonstration recipe on four images."""
     source = {"dataset": "folder", "root": str(streets), "split": "train", "night": 0.0}
     values = yaml.safe_load(RECIPE.read_text())
-    values["data"] |= {"train": [source], "validation": [source], "batch_size": 4, "crop": [64, 64], "workers": 0}
+    values["data"] |= {
+        "train": [source],
+        "validation": [source],
+        "batch_size": 4,
+        "crop": [64, 64],
+        "workers": 0,
+    }
     values["data"] |= {"canvas": [64, 64], "scale": [1.0, 1.5]}
     values["schedule"] |= {"iterations": 30, "warmup": 5}
     values["run"] |= {"out": str(out), "accelerator": "cpu", "precision": "32-true", "ema": 0.9}

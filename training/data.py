@@ -25,13 +25,17 @@ from night_seg_ros.training.datasets import (
 )
 from night_seg_ros.training.night import NightSimulation
 
+SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
+SYNTHETIC_HELD_OUT = 100
+
 
 @dataclass
 class SourceConfig:
     """One source of labelled images.
 
     Attributes:
-        dataset: ``folder`` (``images/SPLIT``, ``labels/SPLIT`` with train ids), ``cityscapes`` or ``synthetic``.
+        dataset: ``folder`` (``images/SPLIT``, ``labels/SPLIT`` with train ids), ``cityscapes`` or
+            ``synthetic``.
         root: folder of the data set, relative to ``data.root``; unused by ``synthetic``.
         split: its split; unused by ``synthetic``.
         weight: share of the samples, relative to the other sources.
@@ -53,7 +57,7 @@ class DataConfig:
     Attributes:
         root: folder that the sources' roots are relative to.
         train: the sources of the training images.
-        validation: the sources that are scored from time to time, whole, never turned to night.
+        validation: the sources that are scored from time to time, whole; real images stay as they are.
         batch_size: images per step, over all processes together.
         crop: height and width of the training crops in pixels.
         scale: images are scaled to fit ``canvas``, times a random factor from this range.
@@ -78,7 +82,14 @@ def build_source(config: SourceConfig, root: str, night: bool) -> Dataset[Sample
         return FolderDataset(path / "images" / config.split, path / "labels" / config.split)
     if config.dataset == "cityscapes":
         return CityscapesDataset(path, config.split)
-    return SyntheticStreets(night)
+    return SyntheticStreets(night, length=SYNTHETIC_TRAINING)
+
+
+def build_validation(config: SourceConfig, data: DataConfig) -> Dataset[Sample]:
+    """The images that a source is scored on: for synthetic streets, scenes that no training sees."""
+    if config.dataset == "synthetic":
+        return SyntheticStreets(config.night > 0, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING)
+    return build_source(config, data.root, night=False)
 
 
 class TrainingStream(Dataset[dict[str, torch.Tensor]]):
@@ -98,7 +109,9 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
             raise DataError("data.train needs at least one source with a weight above 0")
         self.shares = weights / weights.sum()
         # By day and by night: the two differ for synthetic streets only.
-        self.datasets = [[build_source(s, config.root, night) for night in (False, True)] for s in config.train]
+        self.datasets = [
+            [build_source(s, config.root, night) for night in (False, True)] for s in config.train
+        ]
         self.night = NightSimulation()
         fill: dict[Any, Any] = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
         self.transform = v2.Compose(
@@ -157,7 +170,9 @@ def training_loader(
         DataError: the batch can't be shared evenly between the processes.
     """
     if config.batch_size % world_size:
-        raise DataError(f"data.batch_size {config.batch_size} must be a multiple of the {world_size} processes")
+        raise DataError(
+            f"data.batch_size {config.batch_size} must be a multiple of the {world_size} processes"
+        )
     return DataLoader(
         stream,
         batch_size=config.batch_size // world_size,

@@ -81,12 +81,12 @@ class SyntheticStreets(Dataset[Sample]):
 
     Args:
         night: render the night image instead of the day image.
-        height, width: size of the images in pixels.
         length: how many scenes there are.
+        height, width: size of the images in pixels.
     """
 
     def __init__(
-        self, night: bool, height: int = 360, width: int = 480, length: int = 100_000, first_seed: int = 0
+        self, night: bool, length: int, first_seed: int = 0, height: int = 360, width: int = 480
     ) -> None:
         self.night = night
         self.size = (height, width)
@@ -135,8 +135,8 @@ def read_train_ids(path: Path) -> np.ndarray:
     wrong = np.unique(label[(label >= NUM_CLASSES) & (label != IGNORE)])
     if wrong.size:
         raise DataError(
-            f"label {path} holds the values {', '.join(map(str, wrong[:5]))}: train ids are 0..{NUM_CLASSES - 1} "
-            f"and {IGNORE}. Are these Cityscapes label ids? Then convert them to train ids"
+            f"label {path} holds the values {', '.join(map(str, wrong[:5]))}: train ids are "
+            f"0..{NUM_CLASSES - 1} and {IGNORE}. Are these Cityscapes label ids? Then convert them to train ids"
         )
     return label
 

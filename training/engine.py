@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import save_checkpoint
-from night_seg_ros.training.data import DataConfig, TrainingStream, build_source, training_loader
+from night_seg_ros.training.data import DataConfig, TrainingStream, build_validation, training_loader
 from night_seg_ros.training.evaluate import evaluate
 
 Batch = dict[str, Tensor]
@@ -35,7 +36,7 @@ class OptimizerConfig:
     """Optimiser of a network.
 
     Attributes:
-        name: ``sgd`` (momentum, weight decay) or ``adamw`` (decoupled weight decay; its betas are 0.9, 0.999).
+        name: ``sgd`` (momentum, weight decay) or ``adamw`` (decoupled weight decay, betas 0.9 and 0.999).
         lr: learning rate at its peak.
         momentum: of ``sgd``.
         weight_decay: see ``name``.
@@ -73,7 +74,8 @@ class RunConfig:
         devices: how many per machine.
         nodes: how many machines.
         precision: ``auto`` (bf16 where the device computes in it), ``bf16-mixed`` or ``32-true``.
-        ema: decay of the exponential moving average of the weights that is exported; 0 exports the last weights.
+        ema: decay of the exponential moving average of the weights, which is what is exported; 0 exports the
+            last weights.
         input_size: shorter side in pixels at which the exported model sees an image.
         storage: of the exported model, see ``save_checkpoint``.
         log_every, picture_every, save_every, validate_every: in steps.
@@ -134,112 +136,182 @@ def poly_factor(step: int, config: ScheduleConfig) -> float:
     return warmup * (1 - step / config.iterations) ** config.power
 
 
-def train(
-    method: Method, data: DataConfig, schedule: ScheduleConfig, run: RunConfig, *, resume: bool = False
-) -> Path:
-    """Train a method to the end of its schedule, or until Ctrl-C.
+class Engine:
+    """Trains a method to the end of its schedule, or until Ctrl-C.
 
     Writes into ``run.out``: ``state.pt`` (to resume from), ``model.safetensors`` (the exported model) and
     TensorBoard's logs. Resuming continues exactly where ``state.pt`` was written.
 
-    Returns:
-        The path of the exported model.
+    Args:
+        method: with networks on the CPU.
+        data, schedule, run: the recipe.
+        resume: go on from ``run.out``/state.pt.
 
     Raises:
         DataError: see ``TrainingStream``.
         FileNotFoundError: ``resume`` without a ``state.pt``.
         ValueError: the state belongs to another model.
-        FloatingPointError: a loss is not finite; nothing is written over.
     """
-    out = Path(run.out)
-    fabric = Fabric(
-        accelerator=run.accelerator,
-        devices=run.devices,
-        num_nodes=run.nodes,
-        precision=_choose_precision(run),
-        loggers=TensorBoardLogger(out, name="logs", version=""),
-    )
-    fabric.launch()
-    stream = TrainingStream(data, run.seed)
-    validation = {
-        f"{Path(source.root).name or source.dataset}/{source.split}": build_source(source, data.root, source.night > 0)
-        for source in data.validation
-    }
-    model = method.networks["model"]
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.ema), use_buffers=True) if run.ema else None
-    if average is not None:
-        average.to(fabric.device)
-    optimizers = method.optimizers()
-    step = 0
-    if resume:
-        step = _load_state(out / "state.pt", method.networks, optimizers, average)
-    for name, network in method.networks.items():
-        network.train().to(memory_format=torch.channels_last)
-        method.networks[name], optimizers[name] = fabric.setup(network, optimizers[name])
-    for loss in method.losses.values():
-        loss.to(fabric.device)
 
-    def export() -> Path:
-        path = out / "model.safetensors"
-        exported = average.module if average is not None else model
-        metadata = {"input_size": run.input_size, "iterations": step, "seed": run.seed}
-        save_checkpoint(path, exported, metadata, run.storage)
-        return path
+    def __init__(
+        self, method: Method, data: DataConfig, schedule: ScheduleConfig, run: RunConfig, *, resume: bool
+    ) -> None:
+        self.method, self.data, self.schedule, self.run = method, data, schedule, run
+        self.out = Path(run.out)
+        self.stream = TrainingStream(data, run.seed)
+        self.validation = {
+            f"{Path(source.root).name or source.dataset}/{source.split or 'held out'}": build_validation(
+                source, data
+            )
+            for source in data.validation
+        }
+        self.fabric = Fabric(
+            accelerator=run.accelerator,
+            devices=run.devices,
+            num_nodes=run.nodes,
+            precision=_choose_precision(run),
+            loggers=TensorBoardLogger(self.out, name="logs", version=""),
+        )
+        self.fabric.launch()
+        model = method.networks["model"]
+        self.optimizers = method.optimizers()
+        for name, network in method.networks.items():
+            network.train().to(memory_format=torch.channels_last)
+            method.networks[name], self.optimizers[name] = self.fabric.setup(network, self.optimizers[name])
+        for loss in method.losses.values():
+            loss.to(self.fabric.device)
+        self.average = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.ema), use_buffers=True)
+            if run.ema
+            else None
+        )
+        self.model = model
+        self.exported = model if self.average is None else self.average.module
+        self.step = 0
+        self.scores: dict[str, Any] = {}
+        self.scored_step = -1
+        if resume:
+            self._load_state()
 
-    def save() -> None:
-        fabric.barrier()
-        if fabric.global_rank == 0:
-            _save_state(out / "state.pt", step, method.networks, optimizers, average)
-            export()
+    def train(self) -> Path:
+        """Run the steps that are left.
 
-    loader = training_loader(stream, data, step, schedule.iterations, fabric.global_rank, fabric.world_size)
-    batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-    progress = tqdm(
-        batches,
-        "train",
-        total=schedule.iterations,
-        initial=step,
-        unit="step",
-        disable=fabric.global_rank != 0,
-        smoothing=0.05,
-    )
-    with stop_on_signal() as stopped:
-        for batch in progress:
-            for optimizer in optimizers.values():
-                for group in optimizer.param_groups:
-                    group.setdefault("initial_lr", group["lr"])
-                    group["lr"] = group["initial_lr"] * poly_factor(step, schedule)
-                optimizer.zero_grad(set_to_none=True)
-            batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
-            losses = method.step(batch, fabric.backward)
-            for name, value in losses.items():
-                if not torch.isfinite(value):
-                    raise FloatingPointError(f"loss {name!r} is {value.item()} at step {step}; lower the rate?")
-            for optimizer in optimizers.values():
-                optimizer.step()
-            if average is not None:
-                average.update_parameters(model)
-            step += 1
-            if step % run.log_every == 0:
-                scalars = {f"loss/{name}": value.item() for name, value in losses.items()}
-                scalars |= {f"rate/{name}": o.param_groups[0]["lr"] for name, o in optimizers.items()}
-                fabric.log_dict(scalars, step)
-                progress.set_postfix({k.removeprefix("loss/"): f"{v:.3f}" for k, v in scalars.items() if "loss" in k})
-            if step % run.picture_every == 0:
-                for name, picture in method.pictures(batch).items():
-                    fabric.logger.experiment.add_image(name, picture, step)
-            if step % run.save_every == 0:
-                save()
-            if step % run.validate_every == 0:
-                for name, dataset in validation.items():
-                    scores = _validate(average.module if average is not None else model, dataset, run, fabric)
-                    fabric.log_dict({f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}, step)
-                    progress.write(f"step {step}: {name} mIoU {scores['miou']:.3f} (truth {scores['miou_truth']:.3f})")
-            if stopped():
-                progress.write(f"stopped after step {step}; go on with --resume")
-                break
-    save()
-    return out / "model.safetensors"
+        Returns:
+            The path of the exported model.
+
+        Raises:
+            FloatingPointError: a loss is not finite; what was saved before stays.
+        """
+        fabric, run = self.fabric, self.run
+        last = self.schedule.iterations
+        loader = training_loader(
+            self.stream, self.data, self.step, last, fabric.global_rank, fabric.world_size
+        )
+        batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        progress = tqdm(
+            batches, "train", total=last, initial=self.step, unit="step", disable=fabric.global_rank != 0
+        )
+        with stop_on_signal() as stopped:
+            for batch in progress:
+                losses = self._update(batch)
+                if self.step % run.log_every == 0:
+                    self._log(losses)
+                    progress.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
+                if self.step % run.picture_every == 0 and fabric.global_rank == 0:
+                    for name, picture in self.method.pictures(batch).items():
+                        fabric.logger.experiment.add_image(name, picture, self.step)
+                if self.step % run.validate_every == 0:
+                    self._validate()
+                if self.step % run.save_every == 0:
+                    self._save()
+                if stopped():
+                    progress.write(f"stopped after step {self.step}; go on with --resume", sys.stderr)
+                    break
+        if self.step == last and self.scored_step != last:
+            self._validate()
+        self._save()
+        return self.out / "model.safetensors"
+
+    def _update(self, batch: Batch) -> dict[str, Tensor]:
+        """One training step."""
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group.setdefault("initial_lr", group["lr"])
+                group["lr"] = group["initial_lr"] * poly_factor(self.step, self.schedule)
+            optimizer.zero_grad(set_to_none=True)
+        batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+        losses = self.method.step(batch, self.fabric.backward)
+        for name, value in losses.items():
+            if not torch.isfinite(value):
+                raise FloatingPointError(
+                    f"loss {name!r} is {value.item()} at step {self.step}; lower the rate?"
+                )
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        self.step += 1
+        return losses
+
+    def _log(self, losses: dict[str, Tensor]) -> None:
+        scalars = {f"loss/{name}": value.item() for name, value in losses.items()}
+        scalars |= {f"rate/{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
+        self.fabric.log_dict(scalars, self.step)
+
+    def _validate(self) -> None:
+        """Score the model that would be exported."""
+        self.scored_step = self.step
+        for name, dataset in self.validation.items():
+            samples = (dataset[i] for i in range(len(dataset)))
+            with self.fabric.autocast():
+                scores = evaluate(
+                    self.exported,
+                    samples,
+                    input_size=self.run.input_size,
+                    device=self.fabric.device,
+                    progress=False,
+                )
+            self.scores[name] = {"step": self.step, **scores}
+            self.fabric.log_dict({f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}, self.step)
+
+    def _save(self) -> None:
+        self.fabric.barrier()
+        if self.fabric.global_rank != 0:
+            return
+        state = {
+            "step": self.step,
+            "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "average": self.average.state_dict() if self.average is not None else None,
+        }
+        temporary = self.out / ".state.pt.tmp"
+        torch.save(state, temporary)
+        os.replace(temporary, self.out / "state.pt")
+        metadata = {
+            "input_size": self.run.input_size,
+            "training_data": [asdict(source) for source in self.data.train],
+            "iterations": self.step,
+            "seed": self.run.seed,
+            "scores": self.scores,
+        }
+        save_checkpoint(self.out / "model.safetensors", self.exported, metadata, self.run.storage)
+
+    def _load_state(self) -> None:
+        """Put everything back as it was."""
+        path = self.out / "state.pt"
+        if not path.is_file():
+            raise FileNotFoundError(f"nothing to resume: no {path}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            for name, network in self.method.networks.items():
+                network.load_state_dict(state["networks"][name])
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][name])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
+        self.step = int(state["step"])
 
 
 @contextmanager
@@ -267,50 +339,3 @@ def _choose_precision(run: RunConfig) -> Literal["bf16-mixed", "32-true"]:
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
-
-
-def _validate(model: nn.Module, dataset: Any, run: RunConfig, fabric: Fabric) -> dict[str, Any]:
-    samples = (dataset[i] for i in range(len(dataset)))
-    with fabric.autocast():
-        return evaluate(model, samples, input_size=run.input_size, device=fabric.device, progress=False)
-
-
-def _save_state(
-    path: Path,
-    step: int,
-    networks: dict[str, nn.Module],
-    optimizers: dict[str, Optimizer],
-    average: AveragedModel | None,
-) -> None:
-    state = {
-        "step": step,
-        "networks": {name: network.state_dict() for name, network in networks.items()},
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-        "average": average.state_dict() if average is not None else None,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-def _load_state(
-    path: Path,
-    networks: dict[str, nn.Module],
-    optimizers: dict[str, Optimizer],
-    average: AveragedModel | None,
-) -> int:
-    """Put everything back as it was; returns the step that comes next."""
-    if not path.is_file():
-        raise FileNotFoundError(f"nothing to resume: no {path}")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    try:
-        for name, network in networks.items():
-            network.load_state_dict(state["networks"][name])
-        for name, optimizer in optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        if average is not None:
-            average.load_state_dict(state["average"])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
-    return int(state["step"])

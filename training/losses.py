@@ -49,7 +49,9 @@ class EGNetLoss(nn.Module):
     def forward(self, output: SegmentationOutput, image: Tensor, label: Tensor) -> dict[str, Tensor]:
         if output.exposure is None:
             raise ValueError("EGNetLoss needs a model with an exposure stream")
-        logits = F.interpolate(output.logits.float(), size=label.shape[-2:], mode="bilinear", align_corners=False)
+        logits = F.interpolate(
+            output.logits.float(), size=label.shape[-2:], mode="bilinear", align_corners=False
+        )
         return {
             "segmentation": self.alpha * cross_entropy(logits, label, self.class_weights),
             "exposure": self.beta * F.l1_loss(output.exposure.float(), self.exposure_target(image)),

@@ -15,7 +15,9 @@ class SegmentationMetrics:
     """Accumulates a confusion matrix on its device; ignored pixels never count."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
-        self._confusion = MulticlassConfusionMatrix(NUM_CLASSES, ignore_index=IGNORE, validate_args=False).to(device)
+        self._confusion = MulticlassConfusionMatrix(NUM_CLASSES, ignore_index=IGNORE, validate_args=False).to(
+            device
+        )
         self.images = 0
 
     def update(self, prediction: Tensor, label: Tensor) -> None:

@@ -17,12 +17,12 @@ from night_seg_ros.training.command import run_training
 from night_seg_ros.training.data import DataConfig
 from night_seg_ros.training.engine import (
     Batch,
+    Engine,
     Method,
     OptimizerConfig,
     RunConfig,
     ScheduleConfig,
     build_optimizer,
-    train,
 )
 from night_seg_ros.training.losses import EGNetLoss
 from night_seg_ros.training.pictures import exposure_picture, image_picture, label_picture, side_by_side
@@ -36,7 +36,8 @@ class ModelConfig:
         backbone: see ``models.resnet.BACKBONES``.
         output_stride: 8, 16 or 32.
         w1, w2: weights of Eq. 1.
-        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for random ones.
+        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for
+            random ones.
     """
 
     backbone: str
@@ -116,7 +117,7 @@ def train_egnet(
         resume: go on from ``run.out``/state.pt.
     """
     torch.manual_seed(run.seed)
-    return train(EGNetMethod(model, loss, optimizer), data, schedule, run, resume=resume)
+    return Engine(EGNetMethod(model, loss, optimizer), data, schedule, run, resume=resume).train()
 
 
 def main(argv: list[str] | None = None) -> int:
