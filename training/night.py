@@ -14,6 +14,12 @@ import numpy as np
 
 from night_seg_ros.models.classes import CLASSES
 
+
+def f32(values: object) -> np.ndarray:
+    """An array of float32."""
+    return np.array(values, np.float32)
+
+
 SODIUM = (1.0, 0.55, 0.16)
 WARM_LED = (1.0, 0.80, 0.55)
 COOL_LED = (0.86, 0.95, 1.0)
@@ -114,7 +120,7 @@ def bloom(linear: np.ndarray, strength: float, streak: float | None = None) -> n
                 int(round(reach * (1 - t * np.sin(streak)))),
             )
             kernel[row, column] += (1 - abs(t)) ** 2
-        wide += 0.35 * cv2.filter2D(small, -1, kernel / kernel.sum())
+        wide += 0.3 * cv2.filter2D(np.minimum(small, 15), -1, kernel / kernel.sum())
     glow += cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
     glow *= strength
     linear += cv2.resize(glow, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -221,7 +227,7 @@ class NightSimulation:
         self._flatten(linear, value, float(rng.uniform(0, 0.5)))
         self._desaturate(linear, float(rng.uniform(0.1, 0.55)))
 
-        tint = np.float32((1, 1, 1)) + np.float32(rng.uniform(0, 1)) * np.float32((-0.22, 0.0, 0.16))
+        tint = f32((1, 1, 1)) + np.float32(rng.uniform(0, 1)) * f32((-0.22, 0.0, 0.16))
         if dusk:
             ambient = tint * np.float32(np.exp(np.log(0.3) * (1 - darkness) + np.log(0.035) * darkness))
         else:
@@ -266,7 +272,7 @@ class NightSimulation:
 
     @staticmethod
     def _desaturate(linear: np.ndarray, amount: float) -> None:
-        grey = cv2.transform(linear, np.float32([[0.3, 0.55, 0.15]]))
+        grey = cv2.transform(linear, f32([[0.3, 0.55, 0.15]]))
         linear *= np.float32(1 - amount)
         linear += (grey * np.float32(amount))[..., None]
 
@@ -325,7 +331,7 @@ class NightSimulation:
         if rng.random() < (0.3 if dusk else 0.85):
             beam = headlight_beam(points, float(np.exp(rng.uniform(np.log(0.5), np.log(5)))))
             beam = beam * (1 + 6 * (small == _SIGN))  # signs throw the light straight back
-            light += beam[..., None] * np.float32(HEADLIGHT)
+            light += beam[..., None] * f32(HEADLIGHT)
         return cv2.GaussianBlur(light, (0, 0), 0.8), spots
 
     @staticmethod
@@ -344,7 +350,7 @@ class NightSimulation:
             rng.uniform(0.05, 0.9, (grid[1], grid[0], 1))
             * LAMP_COLOURS[rng.integers(1, 4, (grid[1], grid[0]))]
         )
-        glow = np.float32(glow * lit[..., None])
+        glow = f32(glow * lit[..., None])
         full = cv2.resize(glow, (width, height), interpolation=cv2.INTER_NEAREST)
         around = cv2.blur(value, (int(25 * unit) | 1, int(25 * unit) | 1))
         glass = (label == _BUILDING) & (value < 110) & (value < around)
@@ -373,12 +379,12 @@ class NightSimulation:
             pattern = np.clip(1 + rng.uniform(0.1, 0.45) * pattern, 0.15, 2.5) * (
                 1 - rng.uniform(0, 0.6) * rise
             )
-            colour = np.float32((1, 1, 1)) + np.float32(rng.uniform(-0.3, 1)) * np.float32((-0.2, 0.0, 0.15))
+            colour = f32((1, 1, 1)) + np.float32(rng.uniform(-0.3, 1)) * f32((-0.2, 0.0, 0.15))
         else:
             level = np.exp(rng.uniform(np.log(0.0005), np.log(0.03)))
             pattern = np.clip(1 + 0.3 * pattern, 0.2, 2) * (1 - 0.8 * rise)
-            colour = np.float32(0.5) * lamp_tone + np.float32(0.5) * np.float32((0.5, 0.65, 1))
-        day = cv2.transform(linear, np.float32([[0.3, 0.5, 0.2]]))
+            colour = np.float32(0.5) * lamp_tone + np.float32(0.5) * f32((0.5, 0.65, 1))
+        day = cv2.transform(linear, f32([[0.3, 0.5, 0.2]]))
         own = np.float32(0.0 if not dusk else rng.uniform(0, 0.5))
         sky = (np.float32(level) * pattern)[..., None] * colour + (own * day)[..., None]
         linear += share * (sky - linear)
@@ -397,7 +403,7 @@ class NightSimulation:
             front = rng.random() < (0.75 if side == oncoming_side else 0.2)
             strength = rng.uniform(0.1, 0.7) if dusk else 1.0
             power = rng.uniform(8, 60) if front else rng.uniform(1.5, 9)
-            colour = np.float32(HEADLIGHT if front else TAIL_LIGHT) * np.float32(power * strength)
+            colour = f32(HEADLIGHT if front else TAIL_LIGHT) * np.float32(power * strength)
             radius = max(1, int(round(w * rng.uniform(0.02, 0.05))))
             low = rng.uniform(0.5, 0.68)
             for place in (rng.uniform(0.12, 0.2), rng.uniform(0.8, 0.88)):

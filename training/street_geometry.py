@@ -12,19 +12,20 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from night_seg_ros.training.night import f32
 from night_seg_ros.training.street_textures import FLAT
 
 # How the texture lies on a face: which two axes of the object its columns and rows run along.
 ON_GROUND, ON_SIDE, ON_FRONT = range(3)
-_COLUMN_AXIS = np.float32([[1, 0, 0], [0, 0, 1], [1, 0, 0]])
-_ROW_AXIS = np.float32([[0, 0, 1], [0, -1, 0], [0, -1, 0]])
+_COLUMN_AXIS = f32([[1, 0, 0], [0, 0, 1], [1, 0, 0]])
+_ROW_AXIS = f32([[0, 0, 1], [0, -1, 0], [0, -1, 0]])
 NEAR = 0.3  # metres; nothing nearer is drawn
 
 # Painting order: each layer goes over the ones before it.
 GROUND, BACKDROP, THINGS = range(3)
 
 Point = tuple[float, float, float]
-Colour = Sequence[float]
+Colour = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Camera:
     def rotation(self) -> np.ndarray:
         """World to camera axes, (3, 3) float32."""
         c, s = np.cos(self.pitch), np.sin(self.pitch)
-        return np.float32([[1, 0, 0], [0, c, s], [0, -s, c]])
+        return f32([[1, 0, 0], [0, c, s], [0, -s, c]])
 
     def to_camera(self, world: np.ndarray) -> np.ndarray:
         """World points (N, 3), already bent, to camera axes."""
-        return (world - np.float32((self.x, self.height, self.z))) @ self.rotation().T
+        return (world - f32((self.x, self.height, self.z))) @ self.rotation().T
 
     def bent(self, world: np.ndarray) -> np.ndarray:
         """World points (N, 3) of a straight, flat road to the real one."""
@@ -184,10 +185,10 @@ def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
     nearest = np.minimum.reduceat(seen[:, 2], starts)
     farthest = np.maximum.reduceat(seen[:, 2], starts)
     depth = np.maximum(seen[:, 2:], NEAR)
-    pixel = seen[:, :2] / depth * np.float32((camera.focal, -camera.focal))
-    pixel += np.float32((camera.width / 2 - 0.5, camera.rows / 2 - 0.5))
+    pixel = seen[:, :2] / depth * f32((camera.focal, -camera.focal))
+    pixel += f32((camera.width / 2 - 0.5, camera.rows / 2 - 0.5))
     low, high = np.minimum.reduceat(pixel, starts), np.maximum.reduceat(pixel, starts)
-    edge = np.float32((camera.width, camera.rows))
+    edge = f32((camera.width, camera.rows))
     clipped = nearest < NEAR
     visible &= (farthest > NEAR) & (clipped | ((high > -1) & (low < edge)).all(axis=1))
     fixed = np.clip(pixel, -8000, 8000)
@@ -203,8 +204,8 @@ def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
             part = _clip(seen[begin : begin + counts[index]])
             if len(part) < 3:
                 continue
-            cut = part[:, :2] / part[:, 2:] * np.float32((camera.focal, -camera.focal))
-            cut += np.float32((camera.width / 2 - 0.5, camera.rows / 2 - 0.5))
+            cut = part[:, :2] / part[:, 2:] * f32((camera.focal, -camera.focal))
+            cut += f32((camera.width / 2 - 0.5, camera.rows / 2 - 0.5))
             polygon = (np.clip(cut, -8000, 8000) * 16).astype(np.int32)
         else:
             polygon = fixed[begin : begin + counts[index]]

@@ -8,30 +8,21 @@ from __future__ import annotations
 import numpy as np
 
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.training.night import HEADLIGHT, TAIL_LIGHT
-from night_seg_ros.training.street_geometry import ON_FRONT, ON_GROUND, ON_SIDE, Builder, Colour, Point
+from night_seg_ros.training.night import f32
+from night_seg_ros.training.street_geometry import ON_FRONT, ON_GROUND, ON_SIDE, Builder, Colour
 from night_seg_ros.training.street_textures import BARS, BRANCHES, BRICK, HEDGE, LEAVES, PLASTER, RAILS, ROOF
 
 ID = {name: index for index, name in enumerate(CLASSES)}
-GLASS = (0.02, 0.025, 0.03)
-RUBBER = (0.012, 0.012, 0.013)
 STEEL = (0.18, 0.19, 0.2)
 Rng = np.random.Generator
 
-_CIRCLE = [(float(np.cos(a)), float(np.sin(a))) for a in np.linspace(0, 2 * np.pi, 12, endpoint=False)]
-PAINTS = np.float32(
+CIRCLE = [(float(np.cos(a)), float(np.sin(a))) for a in np.linspace(0, 2 * np.pi, 12, endpoint=False)]
+PAINTS = f32(
     [
         (0.5, 0.5, 0.52), (0.7, 0.7, 0.7), (0.02, 0.02, 0.025), (0.12, 0.13, 0.14), (0.35, 0.02, 0.02),
         (0.03, 0.06, 0.25), (0.02, 0.1, 0.06), (0.5, 0.35, 0.03), (0.25, 0.27, 0.3), (0.1, 0.02, 0.03),
     ]
 )  # fmt: skip
-CLOTHES = np.float32(
-    [
-        (0.02, 0.02, 0.025), (0.03, 0.04, 0.1), (0.1, 0.1, 0.1), (0.3, 0.03, 0.03), (0.35, 0.33, 0.3),
-        (0.06, 0.1, 0.05), (0.15, 0.09, 0.05), (0.5, 0.5, 0.5), (0.05, 0.15, 0.35), (0.5, 0.55, 0.03),
-    ]
-)  # fmt: skip
-SKINS = np.float32([(0.5, 0.3, 0.2), (0.3, 0.17, 0.1), (0.1, 0.05, 0.03)])
 
 
 def pick(rng: Rng, colours: np.ndarray) -> np.ndarray:
@@ -75,453 +66,24 @@ def box(
 
 def disc(b: Builder, x: float, y: float, z: float, radius: float, label: int, colour: Colour, **more) -> None:
     """An upright disc that faces along the road."""
-    b.face([(x + radius * c, y + radius * s, z) for c, s in _CIRCLE], label, colour, **more)
-
-
-def wheel(b: Builder, x: float, z: float, radius: float, label: int, outward: int) -> None:
-    """A wheel on the left (outward -1) or right (1) flank of a vehicle."""
-    ring = _CIRCLE[::-1] if outward < 0 else _CIRCLE
-    for r, colour, off in ((radius, RUBBER, 0.0), (radius * 0.6, (0.2, 0.2, 0.21), 0.01)):
-        points: list[Point] = [(x + outward * off, radius + r * s, z - r * c) for c, s in ring]
-        b.face(points, label, colour, on=ON_SIDE, one_sided=True)
+    b.face([(x + radius * c, y + radius * s, z) for c, s in CIRCLE], label, colour, **more)
 
 
 def mast(b: Builder, x: float, y0: float, y1: float, width: float, label: int, colour: Colour) -> None:
     front_rect(b, x - width / 2, x + width / 2, y0, y1, 0, label, colour)
 
 
-def vehicle_lamps(
-    b: Builder, half: float, length: float, y: float, label: int, *, on: bool, size: float = 0.12
-) -> None:
-    """Head and tail lamps at both ends of a vehicle, and the light that the headlamps throw."""
-    z = length / 2 + 0.01
-    for x in (-half + 0.22, half - 0.22):
-        light = tuple(c * 35 for c in HEADLIGHT) if on else (0, 0, 0)
-        box_points = [(x + size * c * 1.2, y + size * s, z) for c, s in _CIRCLE]
-        b.face(box_points, label, (0.6, 0.6, 0.6), one_sided=True, light=light)
-        tail = tuple(c * 7 for c in TAIL_LIGHT) if on else (0, 0, 0)
-        b.face(
-            [(px, py + 0.1, -z) for px, py, _ in box_points[::-1]],
-            label,
-            (0.3, 0.01, 0.01),
-            one_sided=True,
-            light=tail,
-        )
-    if on:
-        b.lamp((0, y, z + 0.3), HEADLIGHT, 60, (0, -0.12, 1), 24)
-        b.lamp((0, y, -z - 0.3), TAIL_LIGHT, 1.2, (0, -0.2, -1), 2)
-
-
-def car(b: Builder, rng: Rng, *, lights: bool) -> None:
-    label = ID["car"]
-    paint = pick(rng, PAINTS)
-    van = rng.random() < 0.18
-    half, length = rng.uniform(0.82, 0.93), rng.uniform(3.7, 4.7) + van
-    belt, roof = (1.1, 2.0) if van else (rng.uniform(0.88, 0.98), rng.uniform(1.38, 1.6))
-    rear, front = -length / 2, length / 2
-    hatch = rng.random() < 0.6
-    boot = rear + (0.15 if hatch or van else 0.75)
-    bonnet = front - (0.7 if van else rng.uniform(0.95, 1.2))
-    screen, back = bonnet - 0.65, boot + (0.1 if van else 0.45)
-    top = 0.84 * half  # the roof is narrower than the body
-    dark = paint * 0.5
-    # the gap under the car, then the body
-    side_rect(b, -half * 0.95, 0.05, 0.35, rear + 0.2, front - 0.2, label, (0.008, 0.008, 0.008))
-    side_rect(b, half * 0.95, 0.05, 0.35, rear + 0.2, front - 0.2, label, (0.008, 0.008, 0.008))
-    front_rect(b, -half * 0.9, half * 0.9, 0.05, 0.35, rear + 0.15, label, (0.008, 0.008, 0.008))
-    front_rect(b, -half * 0.9, half * 0.9, 0.05, 0.35, front - 0.15, label, (0.008, 0.008, 0.008))
-    nose = belt - 0.18
-    profile = [
-        (rear, 0.28),
-        (rear - 0.02, 0.6),
-        (rear + 0.06, belt),
-        (bonnet, belt),
-        (front - 0.1, nose),
-        (front, 0.5),
-        (front - 0.03, 0.25),
-    ]
-    b.face([(-half, y, z) for z, y in profile[::-1]], label, paint, on=ON_SIDE, one_sided=True)
-    b.face([(half, y, z) for z, y in profile], label, paint, on=ON_SIDE, one_sided=True)
-    for (z0, y0), (z1, y1) in zip(profile[:-1], profile[1:], strict=True):
-        b.face(
-            [(-half, y0, z0), (-half, y1, z1), (half, y1, z1), (half, y0, z0)], label, paint, one_sided=True
-        )
-    # cabin: glass all round, pillars and roof in paint
-    for x, t in ((-half, -top), (half, top)):
-        outline = [(x, belt, boot), (t, roof, back), (t, roof, screen), (x, belt, bonnet)]
-        outline = outline[::-1] if x < 0 else outline
-        b.face(outline, label, paint, on=ON_SIDE, one_sided=True)
-        middle, low, high = (boot + bonnet) / 2, belt + 0.05, roof - 0.09
-        share = (high - belt) / (roof - belt)
-        for z0, z1, z2, z3 in (
-            (boot + 0.15, back + 0.12, middle - 0.05, middle - 0.05),
-            (middle + 0.05, middle + 0.05, screen - 0.05, bonnet - 0.14),
-        ):
-            if van and z0 < middle - 0.1:
-                continue
-            xt = x + (t - x) * share * 1.0
-            pane = [
-                (x * 1.005, low, z0),
-                (xt * 1.005, high, z1),
-                (xt * 1.005, high, z2),
-                (x * 1.005, low, z3),
-            ]
-            b.face(pane[::-1] if x < 0 else pane, label, GLASS, on=ON_SIDE, one_sided=True)
-    inset = 0.08
-    for z0, z1, flip in ((boot, back, False), (bonnet, screen, True)):
-        ends = [(-half, belt, z0), (-top, roof, z1), (top, roof, z1), (half, belt, z0)]
-        b.face(ends[::-1] if flip else ends, label, paint, one_sided=True)
-        out = 0.01 if flip else -0.01
-        pane = [
-            (-half + inset, belt + 0.04, z0 + out),
-            (-top + inset, roof - 0.09, z1 + out),
-            (top - inset, roof - 0.09, z1 + out),
-            (half - inset, belt + 0.04, z0 + out),
-        ]
-        b.face(pane[::-1] if flip else pane, label, GLASS, one_sided=True)
-    b.face(
-        [(-top, roof, back), (-top, roof, screen), (top, roof, screen), (top, roof, back)],
-        label,
-        paint,
-        on=ON_GROUND,
-        one_sided=True,
-    )
-    for z, flip, plate in ((rear - 0.03, False, (0.45, 0.35, 0.03)), (front + 0.01, True, (0.6, 0.6, 0.6))):
-        for x0, x1, y0, y1, colour in ((-half, half, 0.3, 0.42, dark), (-0.26, 0.26, 0.5, 0.61, plate)):
-            points = [(x0, y0, z), (x0, y1, z), (x1, y1, z), (x1, y0, z)]
-            b.face(points[::-1] if flip else points, label, colour, one_sided=True)
-    for x, out in ((-half, -1), (half, 1)):
-        for z in (rear + 0.75, front - 0.8):
-            wheel(b, x, z, 0.31, label, out)
-    vehicle_lamps(b, half, length, 0.72, label, on=lights)
-
-
-def _windows(
-    b: Builder, half: float, y0: float, y1: float, z0: float, z1: float, count: int, label: int, light: Colour
-) -> None:
-    step = (z1 - z0) / count
-    for i in range(count):
-        a, e = z0 + i * step + 0.08, z0 + (i + 1) * step - 0.08
-        b.face(
-            [(half + 0.01, y0, a), (half + 0.01, y1, a), (half + 0.01, y1, e), (half + 0.01, y0, e)],
-            label,
-            GLASS,
-            on=ON_SIDE,
-            one_sided=True,
-            light=light,
-        )
-        b.face(
-            [(-half - 0.01, y0, e), (-half - 0.01, y1, e), (-half - 0.01, y1, a), (-half - 0.01, y0, a)],
-            label,
-            GLASS,
-            on=ON_SIDE,
-            one_sided=True,
-            light=light,
-        )
-
-
-def _both_ends(
-    b: Builder, length: float, x0: float, x1: float, y0: float, y1: float, label: int, colour: Colour, **more
-) -> None:
-    z = length / 2 + 0.012
-    points = [(x0, y0, -z), (x0, y1, -z), (x1, y1, -z), (x1, y0, -z)]
-    b.face(points, label, colour, one_sided=True, **more)
-    b.face([(x, y, z) for x, y, _ in points[::-1]], label, colour, one_sided=True, **more)
-
-
-def bus(b: Builder, rng: Rng, *, lights: bool) -> None:
-    label = ID["bus"]
-    paint, trim = pick(rng, PAINTS), pick(rng, PAINTS)
-    double = rng.random() < 0.35
-    half, length, top = 1.25, rng.uniform(9, 12.5), 4.3 if double else 3.1
-    inside = tuple(np.float32((1.0, 0.92, 0.75)) * rng.uniform(0.08, 0.4)) if lights else (0, 0, 0)
-    box(b, -half, half, 0.3, top, -length / 2, length / 2, label, paint, top=(0.5, 0.5, 0.5))
-    for x, out in ((-half - 0.005, -1), (half + 0.005, 1)):
-        points = [
-            (x, 0.32, length / 2),
-            (x, 0.85, length / 2),
-            (x, 0.85, -length / 2),
-            (x, 0.32, -length / 2),
-        ]
-        b.face(points if out < 0 else points[::-1], label, trim, on=ON_SIDE, one_sided=True)
-    decks = ((1.3, 2.3), (2.9, 3.9)) if double else ((1.3, 2.5),)
-    for y0, y1 in decks:
-        _windows(b, half, y0, y1, -length / 2 + 0.4, length / 2 - 0.3, 7, label, inside)
-        _both_ends(
-            b,
-            length,
-            -half + 0.15,
-            half - 0.15,
-            y0 - 0.1,
-            y1 + 0.05,
-            label,
-            GLASS,
-            light=tuple(0.5 * c for c in inside),
-        )
-    _both_ends(b, length, -half, half, 0.3, 0.7, label, trim)
-    sign = (2.5, 1.2, 0.2) if lights else (0, 0, 0)
-    _both_ends(b, length, -0.7, 0.7, top - 0.42, top - 0.15, label, (0.03, 0.02, 0.01), light=sign)
-    for x, out in ((-half, -1), (half, 1)):
-        for z in (-length / 2 + 2.6, length / 2 - 2.4):
-            wheel(b, x, z, 0.48, label, out)
-    vehicle_lamps(b, half, length + 0.05, 0.75, label, on=lights, size=0.13)
-
-
-def truck(b: Builder, rng: Rng, *, lights: bool) -> None:
-    label = ID["truck"]
-    paint, load = pick(rng, PAINTS), pick(rng, PAINTS)
-    load = load if rng.random() < 0.5 else np.float32((0.6, 0.6, 0.6)) * rng.uniform(0.5, 1.2)
-    half, length, top = 1.2, rng.uniform(6.5, 10.5), rng.uniform(2.9, 3.7)
-    end, start = length / 2, -length / 2
-    box(b, -half * 0.8, half * 0.8, 0.45, 0.95, start, end - 0.3, label, (0.02, 0.02, 0.02))
-    cab = end - 1.9
-
-    def cabin() -> None:
-        box(b, -half * 0.96, half * 0.96, 0.5, 2.6, cab, end, label, paint)
-        _windows(b, half * 0.96, 1.45, 2.25, end - 1.3, end - 0.2, 1, label, (0, 0, 0))
-        pane = [
-            (-half * 0.85, 1.4, end + 0.01),
-            (-half * 0.85, 2.35, end + 0.01),
-            (half * 0.85, 2.35, end + 0.01),
-            (half * 0.85, 1.4, end + 0.01),
-        ]
-        b.face(pane[::-1], label, GLASS, one_sided=True)
-        bumper = [(x, y - 0.85 if y < 2 else 0.9, z) for x, y, z in pane]
-        b.face(bumper[::-1], label, (0.03, 0.03, 0.03), one_sided=True)
-
-    cabin()  # what is nearer covers it: from ahead the box hides behind the cabin again
-    box(b, -half, half, 0.95, top, start, cab - 0.15, label, load, texture=PLASTER, size=(2.0, 2.0))
-    door = [
-        (0.02, 1.05, start - 0.01),
-        (0.02, top - 0.1, start - 0.01),
-        (-0.02, top - 0.1, start - 0.01),
-        (-0.02, 1.05, start - 0.01),
-    ]
-    b.face(door[::-1], label, load * 0.3, one_sided=True)
-    box(b, -half * 0.95, half * 0.95, 0.5, 0.75, start - 0.05, start + 0.05, label, (0.05, 0.05, 0.05))
-    for x, out in ((-half, -1), (half, 1)):
-        for z in (start + 1.0, start + 2.0, end - 1.1):
-            wheel(b, x, z, 0.48, label, out)
-    vehicle_lamps(b, half, length, 0.75, label, on=lights, size=0.12)
-
-
-def tram(b: Builder, rng: Rng, *, lights: bool) -> None:
-    label = ID["train"]
-    paint = np.float32(
-        [(0.5, 0.48, 0.42), (0.35, 0.03, 0.03), (0.03, 0.2, 0.08), (0.05, 0.12, 0.35), (0.5, 0.4, 0.05)]
-    )
-    body, trim = pick(rng, paint), pick(rng, paint)
-    half, length, top = 1.2, rng.uniform(18, 32), 3.4
-    inside = tuple(np.float32((1.0, 0.95, 0.85)) * rng.uniform(0.1, 0.45)) if lights else (0, 0, 0)
-    box(b, -half, half, 0.15, top, -length / 2, length / 2, label, body, top=(0.3, 0.3, 0.3))
-    for x, out in ((-half - 0.005, -1), (half + 0.005, 1)):
-        points = [(x, 0.15, length / 2), (x, 0.9, length / 2), (x, 0.9, -length / 2), (x, 0.15, -length / 2)]
-        b.face(points if out < 0 else points[::-1], label, trim, on=ON_SIDE, one_sided=True)
-    _windows(b, half, 1.2, 2.5, -length / 2 + 0.6, length / 2 - 0.6, int(length / 1.6), label, inside)
-    _both_ends(b, length, -half, half, 0.15, 1.0, label, trim)
-    _both_ends(
-        b, length, -half + 0.2, half - 0.2, 1.2, 2.65, label, GLASS, light=tuple(0.3 * c for c in inside)
-    )
-    _both_ends(
-        b,
-        length,
-        -0.6,
-        0.6,
-        2.85,
-        3.2,
-        label,
-        (0.03, 0.02, 0.01),
-        light=(2.5, 1.5, 0.3) if lights else (0, 0, 0),
-    )
-    b.face(
-        [(-0.5, 4.6, 0), (0.5, 4.6, 0), (0.1, top, -1), (-0.1, top, -1)],
-        label,
-        (0.03, 0.03, 0.03),
-        porous=True,
-        texture=BARS,
-        size=(0.6, 9),
-    )
-    vehicle_lamps(b, half, length + 0.05, 0.8, label, on=lights, size=0.12)
-
-
-def _limb(
-    b: Builder, x0: float, y0: float, x1: float, y1: float, w0: float, w1: float, label: int, colour: Colour
-) -> None:
-    dx, dy = x1 - x0, y1 - y0
-    n = (dx * dx + dy * dy) ** 0.5 + 1e-6
-    px, py = -dy / n, dx / n
-    b.face(
-        [(x0 + px * w0, y0 + py * w0, 0), (x1 + px * w1, y1 + py * w1, 0), (x1 - px * w1, y1 - py * w1, 0), (x0 - px * w0, y0 - py * w0, 0)],
-        label,
-        colour,
-    )  # fmt: skip
-
-
-def person(b: Builder, rng: Rng, time: float, *, label: int = ID["person"]) -> None:
-    """A walking or standing person, seen from the front or the side."""
-    coat, legs, skin = pick(rng, CLOTHES), pick(rng, CLOTHES[:7]), pick(rng, SKINS)
-    s = rng.uniform(0.9, 1.08) * (0.65 if rng.random() < 0.08 else 1)
-    stride = 0.17 * np.sin(time * 5 + rng.uniform(0, 6)) if rng.random() < 0.75 else 0.05
-    broad = rng.uniform(0.17, 0.25)
-    for k, shade in ((1, 0.8), (-1, 1.0)):
-        foot = 0.08 * k * 0.6 + stride * k
-        _limb(b, 0.07 * k * s, 0.86 * s, foot * s, 0.06, 0.09 * s, 0.055 * s, label, legs * shade)
-        _limb(b, (foot - 0.06) * s, 0.04, (foot + 0.09) * s, 0.04, 0.04, 0.04, label, (0.01, 0.01, 0.01))
-    skirt = 0.15 if rng.random() < 0.3 else 0.0
-    torso = [
-        (-broad * 0.85 - skirt * 0.2, 0.82 - skirt),
-        (-broad, 1.3),
-        (-broad * 0.7, 1.45),
-        (broad * 0.7, 1.45),
-        (broad, 1.3),
-        (broad * 0.85 + skirt * 0.2, 0.82 - skirt),
-    ]
-    b.face([(x * s, y * s, 0) for x, y in torso], label, coat)
-    for k in (1, -1):
-        _limb(
-            b,
-            broad * k * s,
-            1.38 * s,
-            (broad + 0.05) * k * s - stride * k * 0.5,
-            0.85 * s,
-            0.06 * s,
-            0.045 * s,
-            label,
-            coat * 0.8,
-        )
-    if rng.random() < 0.3:
-        side = rng.choice((-1, 1))
-        front_rect(
-            b, (side * 0.3 - 0.1) * s, (side * 0.3 + 0.1) * s, 0.5 * s, 0.85 * s, 0, label, pick(rng, CLOTHES)
-        )
-    front_rect(b, -0.05 * s, 0.05 * s, 1.42 * s, 1.52 * s, 0, label, skin)
-    disc(b, 0, 1.62 * s, 0, 0.115 * s, label, skin)
-    hair = [(0.125 * s * c, (1.64 + 0.125 * q) * s, 0) for c, q in _CIRCLE[:7]]
-    b.face(hair, label, (0.02, 0.015, 0.01))
-
-
-def _cycle_side(b: Builder, label: int, paint: Colour, heavy: bool) -> None:
-    """A two-wheeler from its side, along x."""
-    r = 0.31 if heavy else 0.34
-    for x in (-0.62 if heavy else -0.52, 0.66 if heavy else 0.54):
-        disc(b, x, r, 0, r, label, RUBBER)
-        if heavy:
-            disc(b, x, r, 0, r * 0.5, label, STEEL)
-        else:
-            disc(b, x, r, 0, r * 0.86, label, (0.1, 0.1, 0.105), texture=BARS, size=(0.3, 0.7), porous=True)
-            disc(b, x, r, 0, 0.05, label, RUBBER)
-    if heavy:
-        b.face(
-            [
-                (-0.7, 0.62, 0),
-                (-0.62, 0.82, 0),
-                (-0.05, 0.8, 0),
-                (0.2, 0.95, 0),
-                (0.42, 0.8, 0),
-                (0.3, 0.35, 0),
-                (-0.3, 0.3, 0),
-            ],
-            label,
-            paint,
-        )
-        b.face([(-0.65, 0.8, 0), (-0.6, 0.88, 0), (-0.05, 0.86, 0), (-0.02, 0.8, 0)], label, RUBBER)
-        front_rect(b, -0.25, 0.2, 0.3, 0.6, 0, label, STEEL)
-        _limb(b, 0.66, r, 0.42, 1.0, 0.04, 0.04, label, STEEL)
-        return
-    for x0, y0, x1, y1 in (
-        (-0.52, 0.34, -0.1, 0.3),
-        (-0.1, 0.3, -0.2, 0.85),
-        (-0.52, 0.34, -0.18, 0.72),
-        (-0.1, 0.3, 0.4, 0.75),
-        (-0.18, 0.72, 0.4, 0.78),
-        (0.54, 0.34, 0.38, 0.95),
-    ):
-        _limb(b, x0, y0, x1, y1, 0.022, 0.022, label, paint)
-    _limb(b, -0.3, 0.88, -0.08, 0.88, 0.035, 0.03, label, RUBBER)
-    _limb(b, 0.3, 0.97, 0.45, 0.97, 0.025, 0.025, label, RUBBER)
-
-
-def _cycle_end(b: Builder, label: int, paint: Colour, heavy: bool, lights: bool, ahead: bool) -> None:
-    """A two-wheeler from behind (or from ahead)."""
-    w = 0.09 if heavy else 0.035
-    front_rect(b, -w, w, 0, 0.66, 0, label, RUBBER)
-    front_rect(b, -w * 1.2, w * 1.2, 0.4, 0.85, 0, label, paint)
-    if heavy:
-        b.face([(-0.2, 0.45, 0), (-0.22, 0.8, 0), (0.22, 0.8, 0), (0.2, 0.45, 0)], label, paint)
-        front_rect(b, -0.09, 0.09, 0.42, 0.52, 0, label, (0.5, 0.45, 0.2))
-    front_rect(b, -0.32, 0.32, 0.95 + 0.05 * heavy, 1.0 + 0.05 * heavy, 0, label, RUBBER)
-    glow = (
-        (0, 0, 0)
-        if not lights
-        else tuple(c * (25 if heavy else 8) for c in HEADLIGHT)
-        if ahead
-        else tuple(c * 6 for c in TAIL_LIGHT)
-    )
-    disc(b, 0, 0.72 if not ahead else 0.9, 0, 0.07 if heavy else 0.04, label, (0.4, 0.02, 0.02), light=glow)
-
-
-def two_wheeler(
-    b: Builder, rng: Rng, time: float, *, heavy: bool, ridden: bool, across: bool, ahead: bool, lights: bool
-) -> None:
-    """Bicycle, or motorcycle if heavy; with a rider or parked; seen from its side if across."""
-    label, rider = ID["motorcycle" if heavy else "bicycle"], ID["rider"]
-    paint = pick(rng, PAINTS)
-    if across:
-        _cycle_side(b, label, paint, heavy)
-    else:
-        _cycle_end(b, label, paint, heavy, lights, ahead)
-    if not ridden:
-        return
-    coat, legs, skin = pick(rng, CLOTHES), pick(rng, CLOTHES[:7]), pick(rng, SKINS)
-    helmet = pick(rng, PAINTS) if heavy or rng.random() < 0.5 else np.float32((0.02, 0.015, 0.01))
-    turn = time * 6 + rng.uniform(0, 6)
-    if across:
-        for k, shade in ((0, 0.7), (np.pi, 1.0)):
-            fx, fy = (
-                (0.05, 0.35) if heavy else (-0.1 + 0.17 * np.cos(turn + k), 0.3 + 0.17 * np.sin(turn + k))
-            )
-            _limb(b, -0.2, 0.92, 0.15, 0.68, 0.09, 0.07, rider, legs * shade)
-            _limb(b, 0.15, 0.68, fx, fy, 0.065, 0.05, rider, legs * shade)
-        _limb(b, -0.22, 0.9, 0.05, 1.42, 0.16, 0.16, rider, coat)
-        _limb(b, 0.05, 1.38, 0.38, 1.02, 0.06, 0.045, rider, coat * 0.8)
-        disc(b, 0.14, 1.6, 0, 0.13, rider, skin)
-        b.face([(0.14 + 0.14 * c, 1.62 + 0.14 * s, 0) for c, s in _CIRCLE[:7]], rider, helmet)
-        return
-    for k in (-1, 1):
-        lift = 0.12 * np.sin(turn + (k > 0) * np.pi) * (not heavy)
-        _limb(b, 0.1 * k, 0.9, 0.17 * k, 0.62 + lift, 0.09, 0.07, rider, legs)
-        _limb(b, 0.17 * k, 0.62 + lift, 0.13 * k, 0.28 + lift, 0.065, 0.05, rider, legs * 0.8)
-        _limb(b, 0.2 * k, 1.36, 0.3 * k, 1.02, 0.06, 0.05, rider, coat * 0.8)
-    wide = 0.24
-    b.face(
-        [
-            (-0.17, 0.85, 0),
-            (-wide, 1.3, 0),
-            (-0.14, 1.46, 0),
-            (0.14, 1.46, 0),
-            (wide, 1.3, 0),
-            (0.17, 0.85, 0),
-        ],
-        rider,
-        coat,
-    )
-    disc(b, 0, 1.6, 0, 0.12, rider, skin if ahead else helmet)
-    b.face([(0.135 * c, 1.61 + 0.135 * s, 0) for c, s in _CIRCLE[:7]], rider, helmet)
-
-
 def tree(b: Builder, rng: Rng, bare: bool) -> None:
     label = ID["vegetation"]
     height, crown = rng.uniform(4.5, 10), rng.uniform(1.4, 3.2)
-    bark = np.float32((0.06, 0.05, 0.04)) * rng.uniform(0.5, 1.5)
+    bark = f32((0.06, 0.05, 0.04)) * rng.uniform(0.5, 1.5)
     height = max(height, 2.0 + 2.3 * crown)  # the crown clears heads and cars
     trunk = rng.uniform(0.09, 0.25)
     foot = height - crown * 1.6
     b.face(
         [(-trunk, 0, 0), (-trunk * 0.6, foot + 1, 0), (trunk * 0.6, foot + 1, 0), (trunk, 0, 0)], label, bark
     )
-    green = np.float32((0.05, 0.09, 0.02)) * rng.uniform(0.5, 1.6) + np.float32(
-        (0.05, 0.02, 0)
-    ) * rng.uniform(0, 0.8)
+    green = f32((0.05, 0.09, 0.02)) * rng.uniform(0.5, 1.6) + f32((0.05, 0.02, 0)) * rng.uniform(0, 0.8)
     for k in range(4 if bare else 6):
         x, y = rng.uniform(-0.55, 0.55) * crown, height - crown + rng.uniform(-0.55, 0.55) * crown
         r = crown * rng.uniform(0.55, 0.85)
@@ -554,13 +116,13 @@ def hedge(
     z1: float,
     label: int = ID["vegetation"],
 ) -> None:
-    green = np.float32((0.04, 0.07, 0.02)) * rng.uniform(0.6, 1.5)
+    green = f32((0.04, 0.07, 0.02)) * rng.uniform(0.6, 1.5)
     box(b, x0, x1, 0, height, z0, z1, label, green, top=green * 1.4, texture=HEDGE, size=(2.6, 2.6))
     for z in np.arange(z0, z1, 1.2):  # an uneven top
         r = rng.uniform(0.4, 0.7)
         x = (x0 + x1) / 2
         b.face(
-            [(x + 1.4 * r * c, height + r * s * 0.7, z) for c, s in _CIRCLE],
+            [(x + 1.4 * r * c, height + r * s * 0.7, z) for c, s in CIRCLE],
             label,
             green * rng.uniform(0.8, 1.3),
             texture=LEAVES,
@@ -571,7 +133,7 @@ def hedge(
 
 
 def wall(b: Builder, rng: Rng, x0: float, x1: float, height: float, z0: float, z1: float) -> None:
-    tone = np.float32([(0.25, 0.12, 0.08), (0.3, 0.27, 0.22), (0.35, 0.34, 0.32), (0.2, 0.19, 0.18)])
+    tone = f32([(0.25, 0.12, 0.08), (0.3, 0.27, 0.22), (0.35, 0.34, 0.32), (0.2, 0.19, 0.18)])
     colour = pick(rng, tone)
     box(
         b,
@@ -593,9 +155,7 @@ def fence(b: Builder, rng: Rng, x: float, height: float, z0: float, z1: float) -
     rails = rng.random() < 0.3
     colour = pick(
         rng,
-        np.float32(
-            [(0.02, 0.02, 0.02), (0.2, 0.2, 0.2), (0.04, 0.08, 0.05), (0.2, 0.13, 0.07), (0.5, 0.5, 0.48)]
-        ),
+        f32([(0.02, 0.02, 0.02), (0.2, 0.2, 0.2), (0.04, 0.08, 0.05), (0.2, 0.13, 0.07), (0.5, 0.5, 0.48)]),
     )
     more = {"texture": RAILS, "size": (3.2, height)} if rails else {"texture": BARS, "size": (2.0, height)}
     side_rect(b, x, 0, height, z0, z1, ID["fence"], colour, porous=True, **more)
@@ -716,17 +276,17 @@ def building(
         height,
         z0,
         label,
-        np.float32(colour) * 0.9,
+        f32(colour) * 0.9,
         texture=BRICK if rng.random() < 0.5 else PLASTER,
         size=(3.0, 3.0),
     )
     if gable:
-        tile = pick(rng, np.float32([(0.1, 0.05, 0.035), (0.06, 0.06, 0.065), (0.12, 0.07, 0.05)]))
+        tile = pick(rng, f32([(0.1, 0.05, 0.035), (0.06, 0.06, 0.065), (0.12, 0.07, 0.05)]))
         ridge, mid = height + min(depth, 9) * 0.45, x + side * min(depth, 9) / 2
         b.face(
             [(x, height, z0), (mid, ridge, z0), (x + side * min(depth, 9), height, z0)],
             label,
-            np.float32(colour) * 0.85,
+            f32(colour) * 0.85,
         )
         b.face(
             [
@@ -759,7 +319,7 @@ def building(
         light=(night_power,) * 3,
     )
     if not gable:
-        side_rect(b, x - side * 0.05, height - 0.35, height, z0, z1, label, np.float32(colour) * 0.7)
+        side_rect(b, x - side * 0.05, height - 0.35, height, z0, z1, label, f32(colour) * 0.7)
     if shop is not None:
         span = (z1 - z0) / max(round((z1 - z0) / 6), 1)
         side_rect(

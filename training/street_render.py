@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from night_seg_ros.training import night
+from night_seg_ros.training.night import f32
 from night_seg_ros.training.street_geometry import Camera, Faces
 from night_seg_ros.training.street_textures import BLURS, PITCH, TILE, atlas
 
@@ -145,7 +146,7 @@ def day_image(
     up = faces.normal @ rotation[:, 1]
     lit = np.maximum(faces.normal @ (rotation @ weather.sun), 0)
     ambient = (0.5 + 0.42 * up)[:, None] * (0.55 + 0.45 * weather.zenith / weather.zenith.max())
-    sun = lit[:, None] * np.float32((1, 0.93, 0.82)) * np.float32(weather.sunlight)
+    sun = lit[:, None] * f32((1, 0.93, 0.82)) * np.float32(weather.sunlight)
     colour = np.concatenate([faces.colour * ambient, faces.colour * sun], axis=1).astype(np.float32)
     both = np.take(colour, s.ids, axis=0)
     open_sky = 1 - np.float32(0.7) * _on_ground(s, contact)
@@ -159,7 +160,7 @@ def day_image(
         height = np.clip(_rays(camera, 1)[1] * 1.6, 0, 1)[..., None]
         clear = weather.sky + height * (weather.zenith - weather.sky)
         cover = np.float32(weather.cloud) * _cloud_cover(s, camera)
-        heaven = clear + cover * (np.float32((0.95, 0.96, 1.0)) - clear)
+        heaven = clear + cover * (f32((0.95, 0.96, 1.0)) - clear)
         image = np.where(sky[..., None], heaven, image)
     image *= np.float32(weather.exposure) * night.vignette(camera.rows, camera.width, 0.4 * weather.vignette)
     image = _soften(image, weather.blur * camera.width / 480)
@@ -185,7 +186,7 @@ def _street_light(s: Surface, camera: Camera, weather: Weather) -> np.ndarray:
     beam = night.headlight_beam(points, weather.headlights)
     # Street lamps see a surface from above, the headlamps see it as we do, so what faces us is lit best.
     facing = 0.35 - 0.65 * (normals[2] + normals[0] * u + normals[1] * v)
-    light += (beam * facing)[..., None] * np.float32(night.HEADLIGHT)
+    light += (beam * facing)[..., None] * f32(night.HEADLIGHT)
     return cv2.resize(light, (camera.width, camera.rows), interpolation=cv2.INTER_LINEAR)
 
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from night_seg_ros.training.night import f32
+
 TILE = 256
 PITCH = TILE + 2  # a border of one pixel repeats the opposite edge, for bilinear reading
 BLURS = (0.0, 1.6, 6.0)  # of the three copies, in texels
@@ -86,12 +88,10 @@ def _facade(rng: np.random.Generator, style: int) -> tuple[np.ndarray, np.ndarra
             )
             glass = rng.uniform(0.18, 0.6)
             ramp = np.linspace(glass * 1.3, glass * 0.7, pane_h, dtype=np.float32)[:, None, None]
-            surface[y : y + pane_h, x : x + pane_w] = ramp * np.float32((0.85, 0.97, 1.15))
+            surface[y : y + pane_h, x : x + pane_w] = ramp * f32((0.85, 0.97, 1.15))
             if rng.random() < share:
                 warm = rng.choice(3)
-                colour = np.float32(((1, 0.72, 0.36), (1, 0.88, 0.66), (0.8, 0.95, 1))[warm]) * rng.uniform(
-                    0.25, 1
-                )
+                colour = f32(((1, 0.72, 0.36), (1, 0.88, 0.66), (0.8, 0.95, 1))[warm]) * rng.uniform(0.25, 1)
                 glow = np.ones((pane_h, pane_w, 1), np.float32) * np.linspace(1.1, 0.6, pane_h)[:, None, None]
                 if rng.random() < 0.5:  # curtains
                     glow[:, : pane_w // 4] *= 0.35
@@ -111,7 +111,7 @@ def _shop(rng: np.random.Generator, dark: bool) -> tuple[np.ndarray, np.ndarray]
     light = np.zeros((TILE, TILE, 3), np.float32)
     board = rng.uniform(0.1, 1.6, 3).astype(np.float32)
     surface[14:70] = board
-    letters = np.float32((1.9, 1.9, 1.8)) if board.mean() < 0.9 else np.float32((0.2, 0.15, 0.15))
+    letters = f32((1.9, 1.9, 1.8)) if board.mean() < 0.9 else f32((0.2, 0.15, 0.15))
     x = 30
     while x < 210:
         w = int(rng.integers(5, 14))
@@ -120,13 +120,11 @@ def _shop(rng: np.random.Generator, dark: bool) -> tuple[np.ndarray, np.ndarray]
             surface[36:48, x + 3 : x + w] = board
         x += w + int(rng.integers(3, 14))
     if not dark:
-        light[14:70] = surface[14:70] * np.float32((0.32, 0.32, 0.32))
+        light[14:70] = surface[14:70] * f32((0.32, 0.32, 0.32))
     for x0, x1 in ((10, 100), (112, 146), (158, 246)):
-        glass = rng.uniform(0.2, 0.5) * np.float32((0.9, 1.0, 1.1))
+        glass = rng.uniform(0.2, 0.5) * f32((0.9, 1.0, 1.1))
         surface[80:240, x0:x1] = glass
-        colour = np.float32(((1, 0.8, 0.5), (1, 0.95, 0.85), (0.85, 0.95, 1))[rng.choice(3)]) * rng.uniform(
-            0.5, 1.0
-        )
+        colour = f32(((1, 0.8, 0.5), (1, 0.95, 0.85), (0.85, 0.95, 1))[rng.choice(3)]) * rng.uniform(0.5, 1.0)
         if not dark:
             light[80:240, x0:x1] = colour * np.linspace(1.15, 0.55, 160, dtype=np.float32)[:, None, None]
         for _ in range(9):  # goods and people inside, dark and coloured
