@@ -13,6 +13,7 @@ Outputs have the camera's size and the header of their frame. Parameters: ``nigh
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import threading
 import time
@@ -98,7 +99,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         for name, parameter in PARAMETERS.items():
             never = parameter.when == "never"
             self.declare_parameter(name, parameter.default, _descriptor(parameter), ignore_override=never)
-        self.add_on_set_parameters_callback(_check_parameters)
+        self.add_on_set_parameters_callback(self._check_parameters)
 
         self._segmenter: Segmenter | None = None
         self._weights = ""
@@ -393,6 +394,19 @@ class SegmentNode(LifecycleNodeMixin, Node):
             return DiagnosticStatus.WARN, f"frames are rejected: {figures['last_reject_reason']}"
         return DiagnosticStatus.OK, f"{figures['rate_hz']} frames/s"
 
+    def _check_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
+        """Refuse what can't be, and say what does not count yet."""
+        known = [change for change in changes if change.name in PARAMETERS]
+        for change in known:
+            try:
+                _check_choice(change.name, PARAMETERS[change.name], change.value)
+            except ValueError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        later = [change.name for change in known if PARAMETERS[change.name].when == "configure"]
+        if later and self._segmenter is not None:
+            self.get_logger().info(f"{', '.join(later)}: the change counts from the next configure on")
+        return SetParametersResult(successful=True)
+
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
@@ -415,23 +429,6 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
 def _check_choice(name: str, parameter: Parameter, value: Any) -> None:
     if parameter.choices and value not in parameter.choices:
         raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(parameter.choices)}")
-
-
-def _check_parameters(changes: list[RosParameter]) -> SetParametersResult:
-    """Refuse what can't be, and say when a change counts."""
-    later = []
-    for change in changes:
-        parameter = PARAMETERS.get(change.name)
-        if parameter is None:  # one of rclpy's own
-            continue
-        try:
-            _check_choice(change.name, parameter, change.value)
-        except ValueError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        if parameter.when == "configure":
-            later.append(change.name)
-    reason = f"{', '.join(later)}: counts from the next configure on" if later else ""
-    return SetParametersResult(successful=True, reason=reason)
 
 
 def _type_name(kind: Any) -> str:
@@ -461,6 +458,7 @@ def main(args: list[str] | None = None) -> int:
             break
         except Exception as error:  # a client that asks for an impossible transition raises in rclpy
             node.get_logger().error(f"a callback failed: {error}")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C under ros2 launch interrupts twice
     node.destroy_node()
     try_shutdown()
     return 0

@@ -1,0 +1,103 @@
+"""Starts segment_node on a camera; with ``bag`` also a player, with ``rviz`` also RViz.
+
+``ros2 launch night_seg_ros segment.launch.py --show-args`` lists the arguments.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+PACKAGE = "night_seg_ros"
+SHARE = Path(__file__).resolve().parents[1]  # the package's share folder, or the source tree
+
+
+def _node_argument(name: str, description: str, choices: tuple[str, ...] = ()) -> DeclareLaunchArgument:
+    """An argument that is a parameter of the node."""
+    return DeclareLaunchArgument(
+        name,
+        default_value="",
+        choices=["", *choices] if choices else None,
+        description=f"{description}; empty: as params_file says",
+    )
+
+
+NODE_ARGUMENTS = [
+    _node_argument("model", "the network, such as egnet"),
+    _node_argument("weights", "path of a .safetensors checkpoint"),
+    _node_argument("device", "auto, cpu, cuda, cuda:1 ..."),
+    _node_argument("precision", "what the network computes in", ("auto", "fp32", "bf16", "fp16")),
+    _node_argument("image_transport", "topic IMAGE or IMAGE/compressed", ("raw", "compressed")),
+]
+OTHER_ARGUMENTS = [
+    DeclareLaunchArgument("image", default_value="/camera/image_raw", description="the camera's topic"),
+    DeclareLaunchArgument("namespace", default_value="", description="namespace of the node"),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=str(SHARE / "config" / "segment.yaml"),
+        description="parameters of the node; the arguments above have priority",
+    ),
+    DeclareLaunchArgument(
+        "rviz",
+        default_value="false",
+        choices=["true", "false"],
+        description="show camera and outputs in RViz",
+    ),
+    DeclareLaunchArgument(
+        "bag", default_value="", description="rosbag2, video or image folder to play; none if empty"
+    ),
+    DeclareLaunchArgument(
+        "log_level",
+        default_value="info",
+        choices=["debug", "info", "warn", "error", "fatal"],
+        description="least severity of messages in the log",
+    ),
+]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments, the nodes and RViz."""
+    outputs = ("overlay", "labels", "exposure")
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", str(SHARE / "config" / "night_seg.rviz")],
+        remappings=[
+            ("/camera/image_raw", LaunchConfiguration("image")),
+            *((f"/segment_node/{name}", f"segment_node/{name}") for name in outputs),
+        ],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return LaunchDescription([*NODE_ARGUMENTS, *OTHER_ARGUMENTS, OpaqueFunction(function=start_nodes), rviz])
+
+
+def start_nodes(context: LaunchContext) -> list[Node]:
+    """The nodes; a function, so that only the arguments that were given override params_file."""
+    values = context.launch_configurations
+    given = {argument.name: values[argument.name] for argument in NODE_ARGUMENTS if values[argument.name]}
+    image = LaunchConfiguration("image")
+    log = ["--log-level", LaunchConfiguration("log_level")]
+    segmenter = Node(
+        package=PACKAGE,
+        executable="segment_node",
+        name="segment_node",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file"), given],
+        remappings=[("image", image), ("image/compressed", [image, "/compressed"])],
+        ros_arguments=log,
+        output="screen",
+    )
+    player = Node(
+        package=PACKAGE,
+        executable="play_node",
+        parameters=[{"input": values["bag"]}],
+        ros_arguments=log,
+        output="screen",
+    )
+    return [segmenter, player] if values["bag"] else [segmenter]
