@@ -1,7 +1,8 @@
 """How a camera sees a street at night, and a simulation that turns a labelled day image into dusk or night.
 
-All light is linear: 1.0 is what just saturates the sensor. The parts (light falling on surfaces, bloom, sensor noise,
-development) serve the synthetic street too. Camera axes: x right, y up, z forward, in metres, the camera at 0.
+All light is linear: 1.0 is what just saturates the sensor. The parts (light falling on surfaces, bloom,
+sensor noise, development) serve the synthetic street too. Camera axes: x right, y up, z forward, in metres,
+the camera at 0.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ TO_LINEAR = np.where(_steps <= 0.04045, _steps / 12.92, ((_steps + 0.055) / 1.05
 
 @dataclass(frozen=True)
 class Lights:
-    """N lamps: `position`, `colour` (its brightness included) and `direction` are (N, 3), `tightness` is (N,).
+    """N lamps: `position`, `colour` (its brightness included) and `direction` are (N, 3), `tightness` is
+    (N,).
 
     A lamp shines with cos(angle to its direction) ** tightness; tightness 0 shines all round.
     """
@@ -89,7 +91,8 @@ def irradiance(points: np.ndarray, normals: np.ndarray | None, lights: Lights) -
 
 
 def headlight_beam(points: np.ndarray, strength: float, cutoff: float = 0.012) -> np.ndarray:
-    """The ego car's low beam on points (3, H, W): (H, W) float32; below the cut-off (a slope) it is bright."""
+    """The ego car's low beam on points (3, H, W): (H, W) float32; below the cut-off (a slope) it is
+    bright."""
     x, y, z = points
     z = np.maximum(z, 0.5)
     side, up = x / z, (y + 0.7) / z  # the lamps sit about 0.7 m under the camera
@@ -100,7 +103,8 @@ def headlight_beam(points: np.ndarray, strength: float, cutoff: float = 0.012) -
 def bloom(linear: np.ndarray, strength: float, streak: float | None = None) -> np.ndarray:
     """Add, in place, the glow that lens and air spread around what is brighter than white; returns `linear`.
 
-    linear: (H, W, 3) float32. streak: direction in radians of the flare that a wiped windscreen draws, or None.
+    linear: (H, W, 3) float32. streak: direction in radians of the flare that a wiped windscreen draws, or
+    None.
     """
     height, width = linear.shape[:2]
     size = (max(width // 4, 1), max(height // 4, 1))
@@ -143,7 +147,8 @@ def noise_field(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 
 def clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Soft cloud pattern (height, width) float32, about -2..2, drawn out sideways like clouds near the horizon."""
+    """Soft cloud pattern (height, width) float32, about -2..2, drawn out sideways like clouds near the
+    horizon."""
     field = np.zeros((height, width), np.float32)
     for rows, columns, weight in ((3, 3, 0.8), (7, 5, 0.6), (16, 10, 0.4), (40, 24, 0.2)):
         patch = np.ascontiguousarray(noise_field(rng, rows, columns)[..., 0])
@@ -159,7 +164,8 @@ def vignette(height: int, width: int, strength: float) -> np.ndarray:
 
 
 def exposure(linear: np.ndarray, aim: float) -> np.float32:
-    """Exposure control: the gain (0.1 to 2.5) that brings the mean of sqrt(light), saturated at 1, near the aim (0..1)."""
+    """Exposure control: the gain (0.1 to 2.5) that brings the mean of sqrt(light), saturated at 1, near the
+    aim (0..1)."""
     light = linear[4::8, 4::8].max(axis=2)
     gain = 1.0
     for _ in range(3):
@@ -181,8 +187,8 @@ def _curve(contrast: int) -> np.ndarray:
 def develop(linear: np.ndarray, rng: np.random.Generator, noise: float, contrast: float = 0.0) -> np.ndarray:
     """Sensor and development: shot noise, read noise, saturation, gamma.
 
-    linear: (H, W, 3) float32, 1.0 = saturated; it is used as scratch. noise: about 0 (day) to 0.06 (high gain).
-    contrast: 0..1, how much of an S-curve. Returns (H, W, 3) uint8.
+    linear: (H, W, 3) float32, 1.0 = saturated; it is used as scratch. noise: about 0 (day) to 0.06 (high
+    gain). contrast: 0..1, how much of an S-curve. Returns (H, W, 3) uint8.
     """
     height, width = linear.shape[:2]
     np.maximum(linear, 0, out=linear)
@@ -201,9 +207,9 @@ class NightSimulation:
 
     dusk: share of calls that give dusk (a bright sky over a dark street, few lamps); the others give night.
 
-    Call: `simulation(image, label, rng)`, image (H, W, 3) uint8 RGB, label (H, W) uint8 train ids (255 = unknown);
-    returns a new (H, W, 3) uint8 RGB image. The same generator state gives the same image. Raises ValueError on a
-    wrong shape or dtype.
+    Call: `simulation(image, label, rng)`, image (H, W, 3) uint8 RGB, label (H, W) uint8 train ids (255 =
+    unknown); returns a new (H, W, 3) uint8 RGB image. The same generator state gives the same image. Raises
+    ValueError on a wrong shape or dtype.
     """
 
     def __init__(self, dusk: float = 0.5) -> None:
@@ -247,9 +253,8 @@ class NightSimulation:
             cv2.circle(linear, (x, y), radius, tuple(map(float, glow)), -1)
 
         bloom(linear, float(rng.uniform(0.4, 1.6)) * (0.5 if dusk else 1.0), self._streak(rng))
-        gain = min(
-            float(rng.uniform(0.75, 1.35)), exposure(linear, float(rng.uniform(0.25, 0.4)) + 0.1 * dusk)
-        )
+        brightest = float(exposure(linear, float(rng.uniform(0.25, 0.4)) + 0.1 * dusk))
+        gain = min(float(rng.uniform(0.75, 1.35)), brightest)
         linear *= np.float32(gain) * vignette(height, width, float(rng.uniform(0, 0.45)))
         sigma = rng.uniform(0.0, 1.1) * width / 480
         if sigma > 0.35:
@@ -280,10 +285,11 @@ class NightSimulation:
     def _lighting(
         label: np.ndarray, ambient: np.ndarray, lamp_tone: np.ndarray, dusk: bool, rng: np.random.Generator
     ) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-        """Light on every surface at a quarter of the size, and the visible street lamps as (x, y, radius) pixels.
+        """Light on every surface at a quarter of the size, and the visible street lamps as (x, y, radius)
+        pixels.
 
-        The depth comes from the label map: ground lies on a plane under an assumed camera; whatever stands on it
-        has the depth of the ground just below it.
+        The depth comes from the label map: ground lies on a plane under an assumed camera; whatever stands
+        on it has the depth of the ground just below it.
         """
         height, width = label.shape
         rows, columns = max(height // 4, 1), max(width // 4, 1)
@@ -372,17 +378,16 @@ class NightSimulation:
         share[through] = (value[through].astype(np.float32) - 170) / 85
         share[height * 2 // 3 :] = 0
         share = cv2.blur(share, (3, 3))[..., None]
-        pattern = clouds(rng, height, width)
+        pattern: np.ndarray = clouds(rng, height, width)
         rise = np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 2  # 1 at the top of the picture
         if dusk:
-            level = rng.uniform(0.12, 0.75)
-            pattern = np.clip(1 + rng.uniform(0.1, 0.45) * pattern, 0.15, 2.5) * (
-                1 - rng.uniform(0, 0.6) * rise
-            )
+            level = float(rng.uniform(0.12, 0.75))
+            pattern = np.clip(1 + np.float32(rng.uniform(0.1, 0.45)) * pattern, 0.15, 2.5)
+            pattern *= 1 - np.float32(rng.uniform(0, 0.6)) * rise
             colour = f32((1, 1, 1)) + np.float32(rng.uniform(-0.3, 1)) * f32((-0.2, 0.0, 0.15))
         else:
-            level = np.exp(rng.uniform(np.log(0.0005), np.log(0.03)))
-            pattern = np.clip(1 + 0.3 * pattern, 0.2, 2) * (1 - 0.8 * rise)
+            level = float(np.exp(rng.uniform(np.log(0.0005), np.log(0.03))))
+            pattern = np.clip(1 + np.float32(0.3) * pattern, 0.2, 2) * (1 - np.float32(0.8) * rise)
             colour = np.float32(0.5) * lamp_tone + np.float32(0.5) * f32((0.5, 0.65, 1))
         day = cv2.transform(linear, f32([[0.3, 0.5, 0.2]]))
         own = np.float32(0.0 if not dusk else rng.uniform(0, 0.5))

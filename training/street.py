@@ -1,7 +1,7 @@
 """The synthetic street: a seeded road scene with all 19 classes, by day, by night, and as a label map.
 
-It needs no data: streets, houses, traffic and people are drawn from geometry in metres. The camera drives along an
-endless road at 10 m/s.
+It needs no data: streets, houses, traffic and people are drawn from geometry in metres. The camera drives
+along an endless road at 10 m/s.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from night_seg_ros.training.street_layout import LOOP, SPEED, Layout, Vehicle
 from night_seg_ros.training.street_objects import ID
 from night_seg_ros.training.street_render import Weather, day_image, night_image, surface
 
+_LONGER = {"truck": 4.0, "bus": 5.0, "train": 12.0}  # metres by which their middle lies farther off
 _RARE = ("truck", "bus", "train", "motorcycle", "bicycle")
 
 
 @dataclass(frozen=True)
 class StreetFrame:
-    """One view: `day` and `night` (H, W, 3) uint8 RGB, None where not asked for, and `label` (H, W) uint8 train ids
-    (255 = the ego car's bonnet). All three show the same scene, pixel by pixel."""
+    """One view: `day` and `night` (H, W, 3) uint8 RGB, None where not asked for, and `label` (H, W) uint8
+    train ids (255 = the ego car's bonnet). All three show the same scene, pixel by pixel."""
 
     day: np.ndarray | None
     night: np.ndarray | None
@@ -175,7 +176,7 @@ class StreetScene:
                 if what == "bicycle":
                     rare.append(what)
                     what = "car"
-                out.append(Vehicle(what, x, z + 4 * (what != "car"), speed, seed()))
+                out.append(Vehicle(what, x, z + _LONGER.get(what, 0.0), speed, seed()))
                 z += float(rng.uniform(10, 40)) + 12 * (what in ("bus", "truck")) + 26 * (what == "train")
         for lane in range(self.other_lanes):
             x = -self.drive_side * self.lane * (lane + 0.5)
@@ -185,7 +186,7 @@ class StreetScene:
                 if what == "bicycle":
                     rare.append(what)
                     what = "car"
-                out.append(Vehicle(what, x, z + 6 * (what != "car"), speed, seed()))
+                out.append(Vehicle(what, x, z + _LONGER.get(what, 0.0), speed, seed()))
                 z += float(rng.uniform(9, 35)) + 12 * (what in ("bus", "truck")) + 26 * (what == "train")
         for side in (-1, 1):  # cyclists along the kerb
             speed = side * self.drive_side * float(rng.uniform(4, 6))

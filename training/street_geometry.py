@@ -1,7 +1,7 @@
 """Flat faces in metres: collected from objects, projected through a pinhole camera and painted far to near.
 
-World axes: x right, y up (0 = road), z along the road. Each object has its own place and heading; its faces are given
-in its own axes, the last face painted last.
+World axes: x right, y up (0 = road), z along the road. Each object has its own place and heading; its faces
+are given in its own axes, the last face painted last.
 """
 
 from __future__ import annotations
@@ -71,11 +71,18 @@ class Builder:
         self.lamps: list[tuple] = []
 
     def place(
-        self, x: float = 0, z: float = 0, yaw: float = 0, *, y: float = 0, layer: int = THINGS, key: float = 0,
+        self,
+        x: float = 0,
+        z: float = 0,
+        yaw: float = 0,
+        *,
+        y: float = 0,
+        layer: int = THINGS,
+        key: float = 0,
         follow: bool = False,
-    ) -> None:  # fmt: skip
-        """Start an object at (x, y, z), turned by yaw. Far `key` is painted first. `follow`: each corner follows
-        the bend of the road, not the object as a whole."""
+    ) -> None:
+        """Start an object at (x, y, z), turned by yaw. Far `key` is painted first. `follow`: each corner
+        follows the bend of the road, not the object as a whole."""
         self.objects.append((x, y, z, np.cos(yaw), np.sin(yaw), layer, key, follow))
 
     def face(
@@ -92,8 +99,9 @@ class Builder:
         one_sided: bool = False,
         porous: bool = False,
     ) -> None:
-        """A flat polygon. colour: linear RGB 0..1. size: metres that one texture tile covers. light: emitted at
-        night, linear RGB. one_sided: seen only where its corners run clockwise. porous: the texture has holes."""
+        """A flat polygon. colour: linear RGB 0..1. size: metres that one texture tile covers. light: emitted
+        at night, linear RGB. one_sided: seen only where its corners run clockwise. porous: the texture has
+        holes."""
         self.points.extend(points)
         self.counts.append(len(points))
         self.faces.append(
@@ -109,8 +117,8 @@ class Builder:
 
 @dataclass(frozen=True)
 class Faces:
-    """The painted picture before any light: `ids` (H, W) int32, 0 = sky, the face seen at each pixel; `behind` the
-    same without porous faces; and per face (row 0 = sky) its label, colour and so on."""
+    """The painted picture before any light: `ids` (H, W) int32, 0 = sky, the face seen at each pixel;
+    `behind` the same without porous faces; and per face (row 0 = sky) its label, colour and so on."""
 
     ids: np.ndarray
     behind: np.ndarray

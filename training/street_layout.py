@@ -59,6 +59,16 @@ WALLS = f32(
 )  # fmt: skip
 
 
+_EXTENT = {  # half width, half length, height
+    "car": (0.85, 2.1, 1.4),
+    "truck": (1.2, 4.5, 3.0),
+    "bus": (1.25, 5.5, 3.1),
+    "train": (1.2, 13.0, 3.3),
+    "motorcycle": (0.25, 0.8, 1.5),
+    "bicycle": (0.25, 0.8, 1.5),
+}
+
+
 @dataclass(frozen=True)
 class Vehicle:
     kind: str
@@ -197,10 +207,16 @@ class Layout:
             inner, outer = sorted((0.1 * side, side * scene.edge[side]))
             self.ribbon(inner, outer, road, white, FLAT, 1, z - 1.6, z - 1.25)
             x = self.camera.x + rng.uniform(-0.3, 0.3)
-            self.builder.face(  # an arrow
-                [(x - 0.07, 0, z - 14), (x - 0.07, 0, z - 11), (x - 0.35, 0, z - 11), (x, 0, z - 9.4), (x + 0.35, 0, z - 11), (x + 0.07, 0, z - 11), (x + 0.07, 0, z - 14)],
-                road, white, on=ON_GROUND,
-            )  # fmt: skip
+            arrow = [
+                (-0.07, -14),
+                (-0.07, -11),
+                (-0.35, -11),
+                (0, -9.4),
+                (0.35, -11),
+                (0.07, -11),
+                (0.07, -14),
+            ]
+            self.builder.face([(x + dx, 0, z + dz) for dx, dz in arrow], road, white, on=ON_GROUND)
 
     # beside the road
 
@@ -427,15 +443,10 @@ class Layout:
         self, kind: str, rng: np.random.Generator, x: float, z: float, yaw: float, *, lights: bool
     ) -> None:
         b = self.builder
-        half, reach, tall = {
-            "car": (0.85, 2.1, 1.4), "truck": (1.2, 4.5, 3.0), "bus": (1.25, 5.5, 3.1), "train": (1.2, 12, 3.3),
-        }.get(kind, (0.25, 0.8, 1.5))  # fmt: skip
+        half, reach, tall = _EXTENT[kind]
         ahead = z - self.camera.z
         if not -20 < ahead < SIGHT:
             return
-        if kind == "train" and ahead < 16:
-            z = self.camera.z + 16 + (ahead if x * self.scene.drive_side > 0 else 0) * 0.2
-            ahead = z - self.camera.z
         b.place(x, z, yaw, key=ahead - reach * abs(np.cos(yaw)))
         if kind == "car":
             traffic.car(b, rng, lights=lights)
@@ -446,10 +457,10 @@ class Layout:
         elif kind == "train":
             traffic.tram(b, rng, lights=lights)
         else:
+            heavy, ahead_of_us = kind == "motorcycle", bool(np.cos(yaw) < 0)
             traffic.two_wheeler(
-                b, rng, self.time, heavy=kind == "motorcycle", ridden=True, across=False, ahead=bool(np.cos(yaw) < 0),
-                lights=lights,
-            )  # fmt: skip
+                b, rng, self.time, heavy=heavy, ridden=True, across=False, ahead=ahead_of_us, lights=lights
+            )
         c, s = abs(np.cos(yaw)), abs(np.sin(yaw))
         w, d = half * c + reach * s, reach * c + half * s
         w, d = w + 0.12, d + 0.15

@@ -5,6 +5,8 @@ Every function draws into the builder's current object: its middle at x = 0, its
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from night_seg_ros.models.classes import CLASSES
@@ -30,14 +32,14 @@ def pick(rng: Rng, colours: np.ndarray) -> np.ndarray:
 
 
 def front_rect(
-    b: Builder, x0: float, x1: float, y0: float, y1: float, z: float, label: int, colour: Colour, **more
-):
+    b: Builder, x0: float, x1: float, y0: float, y1: float, z: float, label: int, colour: Colour, **more: Any
+) -> None:
     b.face([(x0, y0, z), (x0, y1, z), (x1, y1, z), (x1, y0, z)], label, colour, **more)
 
 
 def side_rect(
-    b: Builder, x: float, y0: float, y1: float, z0: float, z1: float, label: int, colour: Colour, **more
-):
+    b: Builder, x: float, y0: float, y1: float, z0: float, z1: float, label: int, colour: Colour, **more: Any
+) -> None:
     b.face([(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)], label, colour, on=ON_SIDE, **more)
 
 
@@ -51,7 +53,7 @@ def box(
     z1: float,
     label: int,
     colour: Colour,
-    **more,
+    **more: Any,
 ) -> None:
     """A box without its underside; only the faces towards the camera show."""
     top = more.pop("top", colour)
@@ -64,7 +66,9 @@ def box(
     b.face([(x1, y, z) for _, y, z in left[::-1]], label, colour, on=ON_SIDE, one_sided=True, **more)
 
 
-def disc(b: Builder, x: float, y: float, z: float, radius: float, label: int, colour: Colour, **more) -> None:
+def disc(
+    b: Builder, x: float, y: float, z: float, radius: float, label: int, colour: Colour, **more: Any
+) -> None:
     """An upright disc that faces along the road."""
     b.face([(x + radius * c, y + radius * s, z) for c, s in CIRCLE], label, colour, **more)
 

@@ -10,7 +10,7 @@ import numpy as np
 from night_seg_ros.training import night
 from night_seg_ros.training.night import f32
 from night_seg_ros.training.street_geometry import Camera, Faces
-from night_seg_ros.training.street_textures import BLURS, PITCH, TILE, atlas
+from night_seg_ros.training.street_textures import PITCH, TILE, atlas
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def _atlas_place(
     column -= np.floor(column)
     row -= np.floor(row)
     squeeze = depth * (1 + grazing * depth) * np.float32(500 / focal)
+    # one of the three copies of the tiles
     level = (squeeze > 40).astype(np.int32) + (squeeze > 160)
     column = column * np.float32(TILE - 1e-3) + (texture * PITCH + 1)
     row = row * np.float32(TILE - 1e-3) + (level * PITCH + 1)
@@ -118,9 +119,8 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), sigma) if sigma > 0.3 else image
 
 
-def _cloud_cover(s: Surface, camera: Camera) -> np.ndarray:
+def _cloud_cover(s: Surface) -> np.ndarray:
     """How white the sky is, (H, W, 1), from the texture of the sky's ceiling; none at the horizon."""
-    del camera
     return np.clip(s.tint[..., :1] - 0.7, 0, 1) * np.clip(s.inverse_depth * 900, 0, 1)[..., None]
 
 
@@ -139,8 +139,8 @@ def day_image(
     contact: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The scene by day, (H, W, 3) uint8. shadows, contact: (H, W) uint8, 255 where the ground lies in the sun's
-    shadow and where right under a thing."""
+    """The scene by day, (H, W, 3) uint8. shadows, contact: (H, W) uint8, 255 where the ground lies in the
+    sun's shadow and where right under a thing."""
     faces = s.faces
     rotation = camera.rotation()
     up = faces.normal @ rotation[:, 1]
@@ -159,7 +159,7 @@ def day_image(
     if sky.any():
         height = np.clip(_rays(camera, 1)[1] * 1.6, 0, 1)[..., None]
         clear = weather.sky + height * (weather.zenith - weather.sky)
-        cover = np.float32(weather.cloud) * _cloud_cover(s, camera)
+        cover = np.float32(weather.cloud) * _cloud_cover(s)
         heaven = clear + cover * (f32((0.95, 0.96, 1.0)) - clear)
         image = np.where(sky[..., None], heaven, image)
     image *= np.float32(weather.exposure) * night.vignette(camera.rows, camera.width, 0.4 * weather.vignette)
@@ -228,7 +228,7 @@ def night_image(
     if sky.any():
         v = np.arange(camera.rows, dtype=np.float32)[:, None, None]
         nearness = np.clip(v / max(horizon, 1), 0, 1) ** 3
-        heaven = weather.night_sky * (0.25 + nearness + 0.8 * weather.cloud * _cloud_cover(s, camera))
+        heaven = weather.night_sky * (0.25 + nearness + 0.8 * weather.cloud * _cloud_cover(s))
         image = np.where(sky[..., None], heaven, image)
     haze = 1 - np.exp(-np.float32(weather.haze * 0.6) / s.inverse_depth)[..., None]
     image += haze * weather.night_sky * 0.7
@@ -239,6 +239,3 @@ def night_image(
     image *= night.vignette(camera.rows, camera.width, weather.vignette)
     image = _soften(image, weather.blur * camera.width / 480)
     return night.develop(image, rng, weather.noise, weather.contrast)
-
-
-assert len(BLURS) == 3  # _atlas_place picks one of three

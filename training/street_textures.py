@@ -1,8 +1,9 @@
 """Procedural textures of the synthetic street, packed into one atlas.
 
-Every tile is seamless and 256 x 256. It holds a colour multiplier (128 = 1.0), an alpha (0 = a hole through which
-the things behind show) and the light it gives off at night (lit windows, shop fronts). The atlas holds three copies
-of each tile, ever more blurred, so that a distant surface can be read from a coarse copy and does not flicker.
+Every tile is seamless and 256 x 256. It holds a colour multiplier (128 = 1.0), an alpha (0 = a hole through
+which the things behind show) and the light it gives off at night (lit windows, shop fronts). The atlas holds
+three copies of each tile, ever more blurred, so that a distant surface can be read from a coarse copy and
+does not flicker.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ TILES = 31
 
 @dataclass(frozen=True)
 class Atlas:
-    """All tiles: `surface` (rows, columns, 4) uint8 RGB multiplier and alpha, `light` (rows, columns, 3) uint8 RGB."""
+    """All tiles: `surface` (rows, columns, 4) uint8 RGB multiplier and alpha, `light` (rows, columns, 3)
+    uint8 RGB."""
 
     surface: np.ndarray
     light: np.ndarray
 
 
 def noise(rng: np.random.Generator, slope: float, size: int = TILE) -> np.ndarray:
-    """A seamless (size, size) float32 noise with mean 0 and standard deviation 1; `slope` 0 is white, 2 is cloudy."""
+    """A seamless (size, size) float32 noise with mean 0 and standard deviation 1; `slope` 0 is white, 2 is
+    cloudy."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = 1.0
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) * frequency**-slope

@@ -5,6 +5,8 @@ Every function draws into the builder's current object: its middle at x = 0, its
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from night_seg_ros.training.night import HEADLIGHT, TAIL_LIGHT, f32
@@ -174,7 +176,15 @@ def _windows(
 
 
 def _both_ends(
-    b: Builder, length: float, x0: float, x1: float, y0: float, y1: float, label: int, colour: Colour, **more
+    b: Builder,
+    length: float,
+    x0: float,
+    x1: float,
+    y0: float,
+    y1: float,
+    label: int,
+    colour: Colour,
+    **more: Any,
 ) -> None:
     z = length / 2 + 0.012
     points = [(x0, y0, -z), (x0, y1, -z), (x1, y1, -z), (x1, y0, -z)]
@@ -264,7 +274,7 @@ def tram(b: Builder, rng: Rng, *, lights: bool) -> None:
         [(0.5, 0.48, 0.42), (0.35, 0.03, 0.03), (0.03, 0.2, 0.08), (0.05, 0.12, 0.35), (0.5, 0.4, 0.05)]
     )
     body, trim = pick(rng, paint), pick(rng, paint)
-    half, length, top = 1.2, rng.uniform(18, 32), 3.4
+    half, length, top = 1.2, rng.uniform(20, 28), 3.4
     inside = tuple(f32((1.0, 0.95, 0.85)) * rng.uniform(0.1, 0.45)) if lights else (0, 0, 0)
     box(b, -half, half, 0.15, top, -length / 2, length / 2, label, body, top=(0.3, 0.3, 0.3))
     for x, out in ((-half - 0.005, -1), (half + 0.005, 1)):
@@ -303,11 +313,8 @@ def _limb(
     dx, dy = x1 - x0, y1 - y0
     n = (dx * dx + dy * dy) ** 0.5 + 1e-6
     px, py = -dy / n, dx / n
-    b.face(
-        [(x0 + px * w0, y0 + py * w0, 0), (x1 + px * w1, y1 + py * w1, 0), (x1 - px * w1, y1 - py * w1, 0), (x0 - px * w0, y0 - py * w0, 0)],
-        label,
-        colour,
-    )  # fmt: skip
+    ends = ((x0, y0, w0), (x1, y1, w1), (x1, y1, -w1), (x0, y0, -w0))
+    b.face([(x + px * w, y + py * w, 0) for x, y, w in ends], label, colour)
 
 
 def person(b: Builder, rng: Rng, time: float, *, label: int = ID["person"]) -> None:
