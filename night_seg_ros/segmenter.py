@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ class Segmenter:
         self.metadata: dict[str, Any] = {}
         self.weights_hash = ""
         if isinstance(model_or_weights, nn.Module):
-            model = model_or_weights
+            model = copy.deepcopy(model_or_weights)  # the caller's stays as it is
         else:
             model, self.metadata = load_model(model_or_weights)
             self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]

@@ -136,7 +136,7 @@ def read_train_ids(path: Path) -> np.ndarray:
     if wrong.size:
         raise DataError(
             f"label {path} holds the values {', '.join(map(str, wrong[:5]))}: train ids are "
-            f"0..{NUM_CLASSES - 1} and {IGNORE}. Are these Cityscapes label ids? Then convert them to train ids"
+            f"0..{NUM_CLASSES - 1} and {IGNORE}. If they are Cityscapes label ids, convert them"
         )
     return label
 
