@@ -378,13 +378,13 @@ class NightSimulation:
         share[through] = (value[through].astype(np.float32) - 170) / 85
         share[height * 2 // 3 :] = 0
         share = cv2.blur(share, (3, 3))[..., None]
-        pattern: np.ndarray = clouds(rng, height, width)
+        pattern = clouds(rng, height, width)
         rise = np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 2  # 1 at the top of the picture
         if dusk:
             level = float(rng.uniform(0.12, 0.75))
             pattern = np.clip(1 + np.float32(rng.uniform(0.1, 0.45)) * pattern, 0.15, 2.5)
             pattern *= 1 - np.float32(rng.uniform(0, 0.6)) * rise
-            colour = f32((1, 1, 1)) + np.float32(rng.uniform(-0.3, 1)) * f32((-0.2, 0.0, 0.15))
+            colour: np.ndarray = f32((1, 1, 1)) + np.float32(rng.uniform(-0.3, 1)) * f32((-0.2, 0.0, 0.15))
         else:
             level = float(np.exp(rng.uniform(np.log(0.0005), np.log(0.03))))
             pattern = np.clip(1 + np.float32(0.3) * pattern, 0.2, 2) * (1 - np.float32(0.8) * rise)

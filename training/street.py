@@ -38,11 +38,13 @@ def _weather(rng: np.random.Generator, dusk: bool) -> Weather:
     elevation, azimuth = rng.uniform(0.25, 1.0), rng.uniform(0, 2 * np.pi)
     sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
     lamp = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))]
-    level = float(np.exp(rng.uniform(np.log(0.002), np.log(0.015)))) * (3 if dusk else 1)
+    level = float(np.exp(rng.uniform(np.log(0.002), np.log(0.015))))
     glow = 0.6 * lamp + 0.4 * f32((0.4, 0.55, 1.0))
     night_sky = np.exp(rng.uniform(np.log(0.0005), np.log(0.012))) * glow
-    if dusk:
-        night_sky = rng.uniform(0.1, 0.7) * f32((0.8, 0.92, 1.05))
+    ambient = level * (0.5 * lamp + 0.5 * f32((0.7, 0.85, 1.1)))
+    if dusk:  # a grey sky over a street that has little of its light
+        night_sky = rng.uniform(0.15, 0.8) * f32((0.85, 0.94, 1.0))
+        ambient = rng.uniform(0.08, 0.35) * night_sky
     return Weather(
         sun=f32(sun),
         sunlight=float(rng.uniform(1.0, 2.6)) if clear else float(rng.uniform(0, 0.25)),
@@ -51,11 +53,11 @@ def _weather(rng: np.random.Generator, dusk: bool) -> Weather:
         zenith=f32((0.3, 0.5, 0.85) if clear else (0.66, 0.7, 0.76)) * np.float32(rng.uniform(0.8, 1.5)),
         cloud=float(rng.uniform(0, 0.9)),
         exposure=float(rng.uniform(0.65, 1.2)) * (1.0 if clear else 1.3),
-        ambient=np.float32(level) * (0.5 * lamp + 0.5 * f32((0.7, 0.85, 1.1))),
-        night_sky=night_sky.astype(np.float32),
+        ambient=f32(ambient),
+        night_sky=f32(night_sky),
         headlights=float(np.exp(rng.uniform(np.log(0.6), np.log(7)))) * (0.5 if dusk else 1),
         wet=float(rng.choice((0.04, 0.1, 0.3, 0.6))),
-        brightness=float(rng.uniform(0.09, 0.27)) + 0.03 * dusk,
+        brightness=float(rng.uniform(0.09, 0.26)) + 0.05 * dusk,
         bloom=float(rng.uniform(0.4, 1.3)),
         streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.18 else None,
         noise=float(rng.uniform(0.008, 0.045)),

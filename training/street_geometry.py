@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from night_seg_ros.training.night import f32
-from night_seg_ros.training.street_textures import FLAT
+from night_seg_ros.training.street_textures import CLOUDS, FLAT
 
 # How the texture lies on a face: which two axes of the object its columns and rows run along.
 ON_GROUND, ON_SIDE, ON_FRONT = range(3)
@@ -235,7 +235,7 @@ def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
         label=with_sky(faces[:, 1].astype(np.uint8), sky_label),
         colour=with_sky(faces[:, 2:5], 1),
         light=with_sky(faces[:, 5:8], 0),
-        texture=with_sky(faces[:, 8].astype(np.int32), 0),
+        texture=with_sky(faces[:, 8].astype(np.int32), CLOUDS),
         normal=with_sky(normal, 0),
         plane=np.concatenate([ceiling, np.concatenate(plane, axis=1)]).astype(np.float32),
         porous=with_sky(porous, False),

@@ -121,7 +121,7 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
 
 def _cloud_cover(s: Surface) -> np.ndarray:
     """How white the sky is, (H, W, 1), from the texture of the sky's ceiling; none at the horizon."""
-    return np.clip(s.tint[..., :1] - 0.7, 0, 1) * np.clip(s.inverse_depth * 900, 0, 1)[..., None]
+    return np.clip(s.tint[..., :1] - 0.7, 0, 1) * np.clip(s.inverse_depth * 2000, 0, 1)[..., None]
 
 
 def _on_ground(s: Surface, mask: np.ndarray) -> np.ndarray:
@@ -228,7 +228,7 @@ def night_image(
     if sky.any():
         v = np.arange(camera.rows, dtype=np.float32)[:, None, None]
         nearness = np.clip(v / max(horizon, 1), 0, 1) ** 3
-        heaven = weather.night_sky * (0.25 + nearness + 0.8 * weather.cloud * _cloud_cover(s))
+        heaven = weather.night_sky * (0.35 + 0.8 * nearness + 1.5 * weather.cloud * _cloud_cover(s))
         image = np.where(sky[..., None], heaven, image)
     haze = 1 - np.exp(-np.float32(weather.haze * 0.6) / s.inverse_depth)[..., None]
     image += haze * weather.night_sky * 0.7

@@ -21,9 +21,10 @@ PITCH = TILE + 2  # a border of one pixel repeats the opposite edge, for bilinea
 BLURS = (0.0, 1.6, 6.0)  # of the three copies, in texels
 
 FLAT, ASPHALT, PAVING, GRASS, LEAVES, BRANCHES, BRICK, HEDGE, CLOUDS, BARS, RAILS, ROOF, PLASTER = range(13)
-FACADES = tuple(range(13, 25))
-SHOPS = tuple(range(25, 31))
-TILES = 31
+CABIN = 13
+FACADES = tuple(range(14, 26))
+SHOPS = tuple(range(26, 32))
+TILES = 32
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,18 @@ def _shop(rng: np.random.Generator, dark: bool) -> tuple[np.ndarray, np.ndarray]
     return surface, light
 
 
+def _cabin(rng: np.random.Generator) -> np.ndarray:
+    """The light through the windows of a bus (256, 256, 3): a bright ceiling, seats and heads."""
+    light = _grey(np.repeat(np.linspace(1.0, 0.45, TILE)[:, None], TILE, axis=1))
+    light[:22] = 1.3
+    for x in range(0, TILE, 64):
+        cv2.rectangle(light, (x + 6, 150), (x + 44, TILE), (0.08, 0.1, 0.16), -1)
+        if rng.random() < 0.6:
+            cv2.circle(light, (x + 25, 125), 17, (0.2, 0.14, 0.1), -1)
+            cv2.rectangle(light, (x + 8, 142), (x + 42, TILE), (0.1, 0.09, 0.09), -1)
+    return light
+
+
 def _branches(rng: np.random.Generator) -> np.ndarray:
     """Alpha of bare twigs (256, 256), 0..1."""
     canvas = np.zeros((TILE, TILE), np.uint8)
@@ -208,6 +221,8 @@ def _tile(index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray,
         surface = _grey(_courses(16, 16, 2, rng, 0.1))
     elif index == PLASTER:
         surface = _grey(1 + 0.07 * noise(rng, 1.4) + 0.02 * noise(rng, 0))
+    elif index == CABIN:
+        light = _cabin(rng)
     elif index in FACADES:
         surface, light = _facade(rng, index - FACADES[0])
     else:

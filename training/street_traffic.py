@@ -23,7 +23,7 @@ from night_seg_ros.training.street_objects import (
     pick,
     side_rect,
 )
-from night_seg_ros.training.street_textures import BARS, PLASTER
+from night_seg_ros.training.street_textures import BARS, CABIN, PLASTER
 
 GLASS = (0.02, 0.025, 0.03)
 RUBBER = (0.012, 0.012, 0.013)
@@ -151,28 +151,22 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
     vehicle_lamps(b, half, length, 0.72, label, on=lights)
 
 
+def _cabin(y0: float, y1: float, light: Colour) -> dict[str, Any]:
+    """How a pane between two heights shows the lit inside of a bus."""
+    height = y1 - y0
+    return {"texture": CABIN, "size": (3.4, height), "shift": (0.0, y1 / height), "light": light}
+
+
 def _windows(
     b: Builder, half: float, y0: float, y1: float, z0: float, z1: float, count: int, label: int, light: Colour
 ) -> None:
     step = (z1 - z0) / count
+    inside = _cabin(y0, y1, light)
     for i in range(count):
         a, e = z0 + i * step + 0.08, z0 + (i + 1) * step - 0.08
-        b.face(
-            [(half + 0.01, y0, a), (half + 0.01, y1, a), (half + 0.01, y1, e), (half + 0.01, y0, e)],
-            label,
-            GLASS,
-            on=ON_SIDE,
-            one_sided=True,
-            light=light,
-        )
-        b.face(
-            [(-half - 0.01, y0, e), (-half - 0.01, y1, e), (-half - 0.01, y1, a), (-half - 0.01, y0, a)],
-            label,
-            GLASS,
-            on=ON_SIDE,
-            one_sided=True,
-            light=light,
-        )
+        for x, near, far in ((half + 0.01, a, e), (-half - 0.01, e, a)):
+            pane = [(x, y0, near), (x, y1, near), (x, y1, far), (x, y0, far)]
+            b.face(pane, label, GLASS, on=ON_SIDE, one_sided=True, **inside)
 
 
 def _both_ends(
@@ -210,17 +204,9 @@ def bus(b: Builder, rng: Rng, *, lights: bool) -> None:
     decks = ((1.3, 2.3), (2.9, 3.9)) if double else ((1.3, 2.5),)
     for y0, y1 in decks:
         _windows(b, half, y0, y1, -length / 2 + 0.4, length / 2 - 0.3, 7, label, inside)
-        _both_ends(
-            b,
-            length,
-            -half + 0.15,
-            half - 0.15,
-            y0 - 0.1,
-            y1 + 0.05,
-            label,
-            GLASS,
-            light=tuple(0.5 * c for c in inside),
-        )
+        dimmed = tuple(0.5 * c for c in inside)
+        edge, pane = half - 0.15, _cabin(y0 - 0.1, y1 + 0.05, dimmed)
+        _both_ends(b, length, -edge, edge, y0 - 0.1, y1 + 0.05, label, GLASS, **pane)
     _both_ends(b, length, -half, half, 0.3, 0.7, label, trim)
     sign = (2.5, 1.2, 0.2) if lights else (0, 0, 0)
     _both_ends(b, length, -0.7, 0.7, top - 0.42, top - 0.15, label, (0.03, 0.02, 0.01), light=sign)
@@ -282,9 +268,8 @@ def tram(b: Builder, rng: Rng, *, lights: bool) -> None:
         b.face(points if out < 0 else points[::-1], label, trim, on=ON_SIDE, one_sided=True)
     _windows(b, half, 1.2, 2.5, -length / 2 + 0.6, length / 2 - 0.6, int(length / 1.6), label, inside)
     _both_ends(b, length, -half, half, 0.15, 1.0, label, trim)
-    _both_ends(
-        b, length, -half + 0.2, half - 0.2, 1.2, 2.65, label, GLASS, light=tuple(0.3 * c for c in inside)
-    )
+    dimmed = _cabin(1.2, 2.65, tuple(0.3 * c for c in inside))
+    _both_ends(b, length, -half + 0.2, half - 0.2, 1.2, 2.65, label, GLASS, **dimmed)
     _both_ends(
         b,
         length,
