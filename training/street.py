@@ -15,7 +15,8 @@ from night_seg_ros.training.street_geometry import (
     Camera,
     paint,
 )
-from night_seg_ros.training.street_layout import LOOP, SPEED, Layout, Vehicle
+from night_seg_ros.training.street_ground import SPEED
+from night_seg_ros.training.street_layout import LOOP, Layout, Vehicle
 from night_seg_ros.training.street_objects import ID
 from night_seg_ros.training.street_render import Weather, day_image, night_image, surface
 
