@@ -9,7 +9,9 @@ Two ways of waiting, for two ends:
   recorded rate, as a camera would, and a slower segment_node drops frames, as it would in the vehicle.
 - ``answer_topic`` makes it lossless: after each frame the player waits until a message with that frame's
   header stamp comes back on this topic (say ``/segment_node/labels``), and only then sends the next one,
-  no faster than the recorded rate. Every frame gets its result, however slow the network is.
+  no faster than the recorded rate. Every frame gets its result, however slow the network is. Large frames
+  can still get lost on their way to a best-effort subscription, segment_node's default, when the machine is
+  busy; its parameter ``qos_overrides./camera/image_raw.subscription.reliability: reliable`` prevents that.
 
 On the command line: ``night-seg play drive.mcap --rate 2``. As a node:
 ``ros2 run night_seg_ros play_node --ros-args -p input:=drive.mcap -p rate:=2.0``.
@@ -19,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import struct
 import sys
 import threading
 import time
@@ -40,7 +41,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from night_seg_ros.conversion import array_to_image
-from night_seg_ros.sources import IMAGE, Bag, BagMessage, open_source
+from night_seg_ros.sources import IMAGE, Bag, BagMessage, open_source, read_stamp, replace_stamp
 
 DEFAULT_TOPIC = "/camera/image_raw"
 STAMPS = ("recorded", "now")
@@ -50,6 +51,7 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "input": ("", "what to play: a rosbag2 (folder, .db3 or .mcap), a video, a folder of images or an image"),
     "topic": ("", f"bag: the image topic to play, if it has several; else the one to fill ({DEFAULT_TOPIC})"),
     "rate": (1.0, "speed; 2 plays twice as fast as recorded"),
+    "duration": (0.0, "play only so many seconds of the recording; 0: all of it"),
     "loop": (False, "start again at the end, until stopped"),
     "stamp": (
         "recorded",
@@ -72,10 +74,6 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "progress": (False, "show a progress bar on a terminal"),
 }
 
-# A message that starts with a std_msgs/Header has its stamp right behind the 4 bytes of the CDR header,
-# whose second byte tells the byte order.
-_STAMP_OFFSET = 4
-_STAMPS_OF_ORDER = (struct.Struct(">iI"), struct.Struct("<iI"))
 # Discovery is not symmetric: the others may know of us a little later than we know of them.
 _SETTLE_S = 0.5
 
@@ -104,6 +102,9 @@ class PlayNode(Node):
             raise PlayError("no input: give a rosbag2, a video or a folder of images (parameter input)")
         if values["stamp"] not in STAMPS:
             raise PlayError(f"stamp is {values['stamp']!r}: give one of {', '.join(STAMPS)}")
+        for name in ("duration", "start_timeout"):
+            if not values[name] >= 0:
+                raise PlayError(f"{name} is {values[name]}: give seconds, or 0 for no limit")
         for name in ("rate", "answer_timeout"):
             if not (math.isfinite(values[name]) and values[name] > 0):
                 raise PlayError(f"{name} is {values[name]}: give a number above 0")
@@ -111,6 +112,7 @@ class PlayNode(Node):
         self.sent = 0
         self.unanswered = 0
         self._rate: float = values["rate"]
+        self._duration: float = values["duration"] or math.inf
         self._loop: bool = values["loop"]
         self._restamp: bool = values["stamp"] == "now"
         self._frame_id: str = values["frame_id"]
@@ -187,7 +189,10 @@ class PlayNode(Node):
         for message in self._messages():
             if first_ns is None:
                 first_ns = message.time_ns
-            due = start + (message.time_ns - first_ns) / 1e9 / self._rate
+            position = (message.time_ns - first_ns) / 1e9
+            if position >= self._duration:
+                return
+            due = start + position / self._rate
             self._sleep_until(due)
             if not self.context.ok():
                 return
@@ -265,7 +270,8 @@ class PlayNode(Node):
                 if left <= 0:
                     self.unanswered += 1
                     self.get_logger().warning(
-                        f"frame {self.sent}: no answer on {self._answer_topic} in {self._answer_timeout:g} s"
+                        f"frame {self.sent}: nothing on {self._answer_topic} in {self._answer_timeout:g} s. "
+                        "Was it unreadable, or lost by a best-effort subscription?"
                     )
                     return
                 self._answer_came.wait(min(left, 0.1))
@@ -275,18 +281,6 @@ class PlayNode(Node):
         """Sleep until a time of the monotonic clock, but not through a shutdown."""
         while self.context.ok() and (left := due - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
-
-
-def read_stamp(data: bytes) -> int:
-    """Header stamp in nanoseconds of a serialised message that starts with a std_msgs/Header."""
-    sec, nanosec = _STAMPS_OF_ORDER[data[1] & 1].unpack_from(data, _STAMP_OFFSET)
-    return sec * 10**9 + nanosec
-
-
-def replace_stamp(data: bytes, stamp_ns: int) -> bytes:
-    """The same serialised message with another header stamp."""
-    stamp = _STAMPS_OF_ORDER[data[1] & 1].pack(*divmod(stamp_ns, 10**9))
-    return data[:_STAMP_OFFSET] + stamp + data[_STAMP_OFFSET + len(stamp) :]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 DEFAULT_FPS = 10.0
+
+# The stamp (sec, nanosec) of a message that starts with a header lies right behind the 4 bytes of the CDR
+# header, whose second byte tells the byte order: 0 big, 1 little.
+_STAMP_OFFSET = 4
+_STAMPS = (struct.Struct(">iI"), struct.Struct("<iI"))
 
 OnError = Callable[[str], None]
 
@@ -256,6 +262,18 @@ def read_image(path: Path) -> np.ndarray:
     if image is None:
         raise SourceError(f"{path}: cannot decode this image ({len(data)} bytes): damaged or cut off")
     return image
+
+
+def read_stamp(data: bytes) -> int:
+    """Header stamp in nanoseconds of a serialised message that starts with a std_msgs/Header."""
+    sec, nanosec = _STAMPS[data[1] & 1].unpack_from(data, _STAMP_OFFSET)
+    return sec * 10**9 + nanosec
+
+
+def replace_stamp(data: bytes, stamp_ns: int) -> bytes:
+    """The same serialised message with another header stamp."""
+    stamp = _STAMPS[data[1] & 1].pack(*divmod(stamp_ns, 10**9))
+    return data[:_STAMP_OFFSET] + stamp + data[_STAMP_OFFSET + len(stamp) :]
 
 
 def _is_image(path: Path) -> bool:

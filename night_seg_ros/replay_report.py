@@ -1,0 +1,230 @@
+"""Reads the recording of a replay through segment_node: latencies, scores, pictures, the summary page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+from tqdm import tqdm
+
+from night_seg_ros.contact_sheet import Row
+from night_seg_ros.frame_statistics import exposure_shares
+from night_seg_ros.image_files import VideoFile
+from night_seg_ros.node_processes import NodeError
+from night_seg_ros.sources import open_source, read_stamp
+
+LABELS = "/segment_node/labels"
+EXPOSURE = "/segment_node/exposure"
+OVERLAY = "/segment_node/overlay/compressed"
+DIAGNOSTICS = "/diagnostics"
+ROWS = 6
+
+
+@dataclass
+class Recording:
+    """What record_node wrote down of one replay.
+
+    Attributes:
+        stamps: header stamps of the frames sent, in ns, in order.
+        latencies: seconds from the header stamp (the time of sending) to the receipt of the labels, by stamp.
+        node: the last /diagnostics of the node, key by key.
+        topics: those on which something came.
+    """
+
+    bag: Path
+    topic: str
+    stamps: list[int] = field(default_factory=list)
+    latencies: dict[int, float] = field(default_factory=dict)
+    node: dict[str, str] = field(default_factory=dict)
+    topics: set[str] = field(default_factory=set)
+
+    @property
+    def processed(self) -> list[int]:
+        """Indices of the frames that got labels."""
+        return [index for index, stamp in enumerate(self.stamps) if stamp in self.latencies]
+
+    def frames(self, topic: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Index of the frame, and its picture on this topic as (H, W, 3) uint8 BGR."""
+        if topic not in self.topics:
+            return
+        index = {stamp: number for number, stamp in enumerate(self.stamps)}
+        # What cannot be decoded, the node has rejected and counted.
+        for frame in open_source(self.bag, topic=topic).frames(on_error=lambda _: None):
+            if frame.stamp_ns in index:
+                yield index[frame.stamp_ns], frame.image
+
+
+def read_recording(bag: Path, topic: str) -> Recording:
+    """Read stamps, latencies and diagnostics."""
+    recording = Recording(bag, topic)
+    typestore = get_typestore(Stores.ROS2_JAZZY)
+    with Reader(bag) as reader:
+        for connection, time_ns, data in reader.messages():
+            recording.topics.add(connection.topic)
+            if connection.topic == topic:
+                recording.stamps.append(read_stamp(data))
+            elif connection.topic == LABELS:
+                stamp = read_stamp(data)
+                recording.latencies[stamp] = (time_ns - stamp) / 1e9
+            elif connection.topic == DIAGNOSTICS:
+                message: Any = typestore.deserialize_cdr(data, connection.msgtype)
+                recording.node = {pair.key: pair.value for pair in message.status[0].values}
+    return recording
+
+
+@dataclass
+class Measured:
+    """Figures and pictures taken from a recording."""
+
+    scores: dict[str, Any] | None  # see training.metrics; None without truth
+    underexposed: float  # mean share of the pixels with V < 0.1, 0..1
+    overexposed: float  # the same for V > 0.9
+    size: tuple[int, int]  # (height, width) of most frames
+    rows: list[Row]
+
+
+def measure(
+    recording: Recording, captions: list[str], truth: list[np.ndarray] | None = None, metrics: Any = None
+) -> Measured:
+    """Score the labels against the truth, if there is one, and pick the rows of the contact sheet.
+
+    Args:
+        captions: for each frame sent.
+        truth: for each frame sent, (H, W) uint8 train ids, 255 = ignored.
+        metrics: a ``training.metrics.SegmentationMetrics``, needed for a truth.
+
+    Raises:
+        NodeError: the node answered no frame, or the recording lacks frames.
+    """
+    if not recording.processed:
+        reason = recording.node.get("last_reject_reason")
+        raise NodeError("the node answered not one frame" + (f"; it said: {reason}" if reason else ""))
+    if truth is not None and len(recording.stamps) != len(truth):
+        raise NodeError(f"{len(truth)} frames were sent, but {len(recording.stamps)} of them recorded")
+    places = np.linspace(0, len(recording.processed) - 1, min(ROWS, len(recording.processed)))
+    picked = {recording.processed[round(place)] for place in places}
+
+    shares, sizes = [], Counter[tuple[int, int]]()
+    camera: dict[int, np.ndarray] = {}
+    for index, bgr in recording.frames(recording.topic):
+        shares.append(exposure_shares(bgr))
+        sizes[bgr.shape[0], bgr.shape[1]] += 1
+        if index in picked:
+            camera[index] = bgr
+    labels = {}
+    for index, picture in recording.frames(LABELS):
+        if truth is not None:
+            metrics.update(torch.tensor(picture[None, :, :, 0]), torch.tensor(truth[index][None]))
+        if index in picked:
+            labels[index] = picture[:, :, 0]
+    exposure = {index: picture[:, :, 0] for index, picture in recording.frames(EXPOSURE) if index in picked}
+    overlay = {index: picture for index, picture in recording.frames(OVERLAY) if index in picked}
+    rows = [
+        Row(captions[i], camera[i], labels[i], exposure.get(i), overlay[i])
+        for i in sorted(picked & camera.keys() & overlay.keys())
+    ]
+    if not rows:
+        raise NodeError("the recording has labels, but not one overlay for them")
+    under, over = np.mean(shares, axis=0)
+    return Measured(
+        scores=metrics.compute() if truth is not None else None,
+        underexposed=float(under),
+        overexposed=float(over),
+        size=sizes.most_common(1)[0][0],
+        rows=rows,
+    )
+
+
+def write_video(recording: Recording, path: Path, rate: float, size: tuple[int, int]) -> None:
+    """Write the overlays as an mp4 of ``rate`` frames per second."""
+    with VideoFile(path, rate, size=size) as video:
+        for _, bgr in tqdm(
+            recording.frames(OVERLAY), "writing the video", total=len(recording.processed), unit="frame"
+        ):
+            video.write(bgr)
+
+
+def summarise(
+    recording: Recording, measured: Measured, drive: str, rate: float, realtime: bool
+) -> dict[str, Any]:
+    """The figures of summary.json."""
+    latencies = [1000 * recording.latencies[recording.stamps[index]] for index in recording.processed]
+    height, width = measured.size
+    frames, processed = len(recording.stamps), len(latencies)
+    rejected = int(recording.node.get("frames_rejected", 0))
+    summary: dict[str, Any] = {
+        "drive": drive,
+        "replay": "realtime" if realtime else "lossless",
+        "rate_hz": round(rate, 3),
+        "width": width,
+        "height": height,
+        "frames_in": frames,
+        "frames_processed": processed,
+        "frames_rejected": rejected,
+        "frames_dropped": frames - processed - rejected,
+        "latency_median_ms": round(float(np.median(latencies)), 1),
+        "latency_p99_ms": round(float(np.percentile(latencies, 99)), 1),
+        "underexposed_share": round(measured.underexposed, 4),
+        "overexposed_share": round(measured.overexposed, 4),
+    }
+    summary |= {key: recording.node.get(key, "") for key in ("model", "weights_hash", "device", "precision")}
+    if measured.scores is not None:
+        summary |= {key: measured.scores[key] for key in ("miou", "pixel_accuracy", "iou")}
+    return summary
+
+
+def summary_page(summary: dict[str, Any], shipped_weights: bool) -> str:
+    """The figures as a page of Markdown."""
+    weights = (
+        "demonstration weights, for trying the package, not for driving"
+        if shipped_weights
+        else "your weights"
+    )
+    at = f"{summary['rate_hz']:g} Hz"
+    replay_text = (
+        f"in real time, {at}, as a camera sends; the node drops what it is too slow for"
+        if summary["replay"] == "realtime"
+        else f"lossless: a frame is sent when the one before has its labels, at {at} at most; so nothing "
+        "queues and nothing is dropped, however slow the network is"
+    )
+    lines = [
+        "# A night drive through segment_node",
+        "",
+        "![contact sheet](contact_sheet.png)",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| drive | {summary['drive']}, {summary['width']}x{summary['height']} |",
+        f"| replay | {replay_text} |",
+        f"| network | {summary['model']} ({weights}; {summary['weights_hash']}) "
+        f"on {summary['device']} in {summary['precision']} |",
+        f"| frames in | {summary['frames_in']} |",
+        f"| processed | {summary['frames_processed']} |",
+        f"| dropped | {summary['frames_dropped']} |",
+        f"| rejected as unreadable | {summary['frames_rejected']} |",
+        f"| latency, median | {summary['latency_median_ms']:.1f} ms |",
+        f"| latency, p99 | {summary['latency_p99_ms']:.1f} ms |",
+        f"| pixels under-exposed (V < 0.1) | {100 * summary['underexposed_share']:.1f} % |",
+        f"| pixels over-exposed (V > 0.9) | {100 * summary['overexposed_share']:.1f} % |",
+    ]
+    if "miou" in summary:
+        lines.append(f"| mIoU against the scene's truth | {100 * summary['miou']:.1f} % |")
+        lines.append(f"| pixel accuracy | {100 * summary['pixel_accuracy']:.1f} % |")
+    lines += [
+        "",
+        "Latency is the time from a frame's header stamp, which the player sets at the moment of sending,",
+        "to the receipt of its labels in another process. The first frame is among them.",
+        "",
+        "`bag/` holds what was sent and all that came back; `overlay.mp4` is the drive under the labels.",
+    ]
+    if "iou" in summary:
+        lines += ["", "| class | IoU |", "|---|---|"]
+        lines += [f"| {name} | {100 * iou:.1f} % |" for name, iou in summary["iou"].items()]
+    return "\n".join(lines) + "\n"
