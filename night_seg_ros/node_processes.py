@@ -21,7 +21,7 @@ class NodeProcesses:
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {
             **os.environ,
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -34,7 +34,7 @@ class NodeProcesses:
     def start(self, name: str, arguments: list[str], show: bool = False) -> None:
         """Start a node module; with ``show`` its stderr (progress, warnings) goes to the terminal."""
         with self._log(name).open("wb") as log:
-            self._running[name] = subprocess.Popen(
+            self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", f"night_seg_ros.{name}", *arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -45,16 +45,16 @@ class NodeProcesses:
     def wait(self, name: str, timeout: float) -> None:
         """Wait until this process has ended well, while the others run."""
         give_up = time.monotonic() + timeout
-        while name in self._running:
-            for other, process in list(self._running.items()):
+        while name in self.running:
+            for other, process in list(self.running.items()):
                 status = process.poll()
                 if status is None:
                     continue
-                del self._running[other]
+                del self.running[other]
                 if status != 0 or other != name:
                     raise NodeError(f"{other} ended with status {status}. It said:\n{self._said(other)}")
             if time.monotonic() > give_up:
-                said = "\n".join(f"{other}:\n{self._said(other)}" for other in self._running)
+                said = "\n".join(f"{other}:\n{self._said(other)}" for other in self.running)
                 raise NodeError(f"{name} did not end within {timeout:.0f} s. The nodes said:\n{said}")
             time.sleep(0.1)
 
@@ -67,11 +67,11 @@ class NodeProcesses:
 
     def __exit__(self, *_: object) -> None:
         for ask, patience in ((signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-            for process in self._running.values():
+            for process in self.running.values():
                 if process.poll() is None:
                     process.send_signal(ask)
             give_up = time.monotonic() + patience
-            while any(p.poll() is None for p in self._running.values()) and time.monotonic() < give_up:
+            while any(p.poll() is None for p in self.running.values()) and time.monotonic() < give_up:
                 time.sleep(0.05)
 
 

@@ -195,7 +195,7 @@ class Bag:
             index += 1
             try:
                 parsed: Any = typestore.deserialize_cdr(message.data, message.message_type)
-                image = decode(parsed)
+                image = np.array(decode(parsed))  # a copy: it may be a read-only view of the message
             except Exception as error:  # rosbags lets struct, index and Unicode errors through
                 _report(SourceError(f"{self.path}: {self.topic}, image {name}: {_one_line(error)}"), on_error)
                 continue

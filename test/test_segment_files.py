@@ -1,0 +1,156 @@
+"""``night-seg segment`` and the files it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from bag_files import drive, pictures
+
+from night_seg_ros import cli
+from night_seg_ros.image_files import VideoFile, fit, write_image
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.sources import open_source
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "egnet.safetensors"
+    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {})
+    return path
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    """A folder of two images of different, odd sizes."""
+    folder = tmp_path / "frames"
+    for index, size in enumerate(((45, 67), (50, 81))):
+        write_image(folder / f"frame{index}.png", pictures(1, *size)[0])
+    return folder
+
+
+def segment(weights: Path, out: Path, *arguments: object) -> int:
+    fixed = ["--weights", weights, "--out", out, "--device", "cpu", "--precision", "fp32"]
+    return cli.main(["segment", *(str(argument) for argument in [*arguments, *fixed])])
+
+
+def test_images_give_what_the_segmenter_says(weights: Path, frames: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert segment(weights, out, frames, "--alpha", "0.25") == 0
+    segmenter = Segmenter(weights, device="cpu", precision="fp32")
+    for name in ("frame0", "frame1"):
+        bgr = cv2.imread(str(frames / f"{name}.png"))
+        expected = segmenter(bgr)
+        for suffix, pixels in {
+            "labels": expected.labels,
+            "exposure": expected.exposure,
+            "overlay": expected.overlay(bgr, 0.25),
+        }.items():
+            written = cv2.imread(str(out / f"{name}_{suffix}.png"), cv2.IMREAD_UNCHANGED)
+            np.testing.assert_array_equal(written, pixels, f"{name}_{suffix}")
+    assert len(list(out.iterdir())) == 6
+
+
+def test_video_and_bag_give_an_overlay_video(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sensor_msgs")
+    images = [cv2.resize(image, (96, 64)) for image in pictures(3, 4, 6)]
+    with VideoFile(tmp_path / "drive.mp4", 5.0, "mp4v") as video:
+        for image in images:
+            video.write(image)
+    bag = drive(tmp_path / "recording", images)
+    out = tmp_path / "out"
+    assert segment(weights, out, tmp_path / "drive.mp4", bag) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["drive_overlay.mp4", "recording_overlay.mp4"]
+    segmenter = Segmenter(weights, device="cpu", precision="fp32")
+    for name, rate in (("drive", 5), ("recording", 10)):
+        source = open_source(out / f"{name}_overlay.mp4")
+        assert source.rate == pytest.approx(rate)
+        written = [frame.image for frame in source.frames()]
+        assert len(written) == 3
+    for image, overlay in zip(images, written, strict=True):
+        expected = segmenter(image, ("labels",)).overlay(image)
+        assert np.abs(overlay.astype(int) - expected).mean() < 12  # what the codec leaves
+
+
+def test_unreadable_image_is_skipped_and_told(
+    weights: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (frames / "frame0b.jpg").write_bytes(b"no image")
+    out = tmp_path / "out"
+    assert segment(weights, out, frames) == 1
+    assert len(list(out.iterdir())) == 6
+    captured = capsys.readouterr()
+    assert f"skipped {frames / 'frame0b.jpg'}: cannot decode this image" in captured.err
+    assert "1 of the inputs could not be read" in captured.out
+
+
+def test_results_never_overwrite_one_another(
+    weights: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other" / "frame1.jpg"
+    write_image(other, pictures(1)[0])
+    out = tmp_path / "out"
+    assert segment(weights, out, frames, other) == 1
+    message = capsys.readouterr().err
+    assert f"{frames / 'frame1.png'} and {other} would both become {out / 'frame1_overlay.png'}" in message
+    assert not out.exists()
+    assert segment(weights, frames, frames) == 1
+    assert "is an input folder" in capsys.readouterr().err
+    assert len(list(frames.iterdir())) == 2
+
+
+def test_bad_arguments_are_told_in_one_line(
+    weights: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"bad")
+    for arguments, problem in (
+        ((frames, "--weights", tmp_path / "bad.safetensors"), "bad.safetensors"),
+        ((frames, "--weights", tmp_path / "none.safetensors"), "none.safetensors"),
+        ((tmp_path / "missing",), "missing: no such file or folder"),
+    ):
+        assert cli.main(["segment", *map(str, arguments), "--out", str(tmp_path / "out")]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("night-seg segment: ")
+        assert problem in error
+        assert error.count("\n") == 1
+    with pytest.raises(SystemExit):
+        segment(weights, tmp_path / "out", frames, "--alpha", "2")
+    assert "--alpha is 2.0: give 0 to 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_broken_video_leaves_nothing(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with VideoFile(tmp_path / "half.mp4", 10.0) as video:
+            video.write(pictures(1)[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("codec", ["vp09", "mp4v"])
+def test_video_of_odd_and_changing_sizes(tmp_path: Path, codec: str) -> None:
+    with VideoFile(tmp_path / "drive.mp4", 10.0, codec) as video:
+        for size in ((101, 203), (60, 40), (300, 300)):
+            video.write(np.full((*size, 3), 200, np.uint8))
+    written = [frame.image for frame in open_source(tmp_path / "drive.mp4").frames()]
+    assert [image.shape for image in written] == [(100, 202, 3)] * 3
+    assert written[1][:, 0].mean() < 30  # black beside the narrow one
+    assert written[1][50, 101].mean() > 170
+
+
+def test_fit_keeps_proportions() -> None:
+    wide = np.full((10, 40, 3), 7, np.uint8)
+    fitted = fit(wide, 40, 80)
+    assert fitted.shape == (40, 80, 3)
+    assert (fitted[10:30] == 7).all()
+    assert fitted[:10].max() == fitted[30:].max() == 0
+    assert fit(wide, 10, 40) is wide
