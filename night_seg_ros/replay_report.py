@@ -86,8 +86,13 @@ class Measured:
     scores: dict[str, Any] | None  # see training.metrics; None without truth
     underexposed: float  # mean share of the pixels with V < 0.1, 0..1
     overexposed: float  # the same for V > 0.9
-    size: tuple[int, int]  # (height, width) of most frames
+    sizes: Counter[tuple[int, int]]  # how many frames have which (height, width)
     rows: list[Row]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of most frames."""
+        return self.sizes.most_common(1)[0][0]
 
 
 def measure(
@@ -137,7 +142,7 @@ def measure(
         scores=metrics.compute() if truth is not None else None,
         underexposed=float(under),
         overexposed=float(over),
-        size=sizes.most_common(1)[0][0],
+        sizes=sizes,
         rows=rows,
     )
 
@@ -165,6 +170,7 @@ def summarise(
         "rate_hz": round(rate, 3),
         "width": width,
         "height": height,
+        "other_sizes": len(measured.sizes) - 1,
         "frames_in": frames,
         "frames_processed": processed,
         "frames_rejected": rejected,
@@ -201,7 +207,8 @@ def summary_page(summary: dict[str, Any], shipped_weights: bool) -> str:
         "",
         "| | |",
         "|---|---|",
-        f"| drive | {summary['drive']}, {summary['width']}x{summary['height']} |",
+        f"| drive | {summary['drive']}, {summary['width']}x{summary['height']}"
+        f"{' and other sizes' if summary['other_sizes'] else ''} |",
         f"| replay | {replay_text} |",
         f"| network | {summary['model']} ({weights}; {summary['weights_hash']}) "
         f"on {summary['device']} in {summary['precision']} |",
