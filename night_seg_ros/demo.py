@@ -105,7 +105,6 @@ def replay(
         NodeError: a process failed or hung.
     """
     work = bag.parent
-    is_bag = isinstance(source, Bag)
     topic, kind = (source.topic, source.message_type) if isinstance(source, Bag) else (CAMERA, IMAGE)
     compressed = kind == COMPRESSED_IMAGE
     parameters = {
@@ -131,7 +130,7 @@ def replay(
 
     player = [str(source.path), "--topic", topic, "--stamp", "now", "--duration", str(seconds)]
     player += ["--wait-for-subscribers", "2", "--start-timeout", str(START_S)]
-    if not is_bag:
+    if not isinstance(source, Bag):
         player += ["--fps", str(source.rate)]
     if not realtime:
         player += ["--answer-topic", LABELS, "--answer-timeout", str(ANSWER_S)]
@@ -182,7 +181,9 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         metrics = SegmentationMetrics()
     measured = measure(recording, captions, truth, metrics)
     summary = summarise(recording, measured, drive, source.rate, options.realtime)
-    write_video(recording, options.out / "overlay.mp4", source.rate, measured.size)
+    # Where frames were dropped, the others are shown longer.
+    video_rate = source.rate * len(recording.processed) / len(recording.stamps)
+    write_video(recording, options.out / "overlay.mp4", video_rate, measured.size)
     subtitle = (
         f"{drive}: {summary['frames_processed']} of {summary['frames_in']} frames, "
         f"{summary['width']}x{summary['height']}   \u00b7   latency median "

@@ -143,15 +143,16 @@ class PlayNode(Node):
         # dynamic_typing: YAML makes integers of `rate:=2` and `input:=2024`.
         descriptor = ParameterDescriptor(description=description, dynamic_typing=True, read_only=True)
         value = self.declare_parameter(name, default, descriptor).value
-        fits = (
-            (bool,)
-            if isinstance(default, bool)
-            else (int, float)
-            if not isinstance(default, str)
-            else (object,)
-        )
-        if not isinstance(value, fits) or isinstance(value, bool) and isinstance(default, float):
-            raise PlayError(f"{name} is {value!r}: give {'true or false' if fits == (bool,) else 'a number'}")
+        if isinstance(default, bool):
+            fits, wanted = isinstance(value, bool), "true or false"
+        elif isinstance(default, float):
+            fits, wanted = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
+        elif isinstance(default, int):
+            fits, wanted = isinstance(value, int), "a whole number"
+        else:
+            fits, wanted = True, ""
+        if not fits:
+            raise PlayError(f"{name} is {value!r}: give {wanted}")
         return type(default)(value)
 
     def play(self) -> None:
