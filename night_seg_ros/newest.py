@@ -23,6 +23,7 @@ class NewestWorker(Generic[Item]):
         self._work = work
         self._changed = threading.Condition()
         self._waiting: list[Item] = []  # empty or one item
+        self._busy = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -32,16 +33,22 @@ class NewestWorker(Generic[Item]):
         with self._changed:
             replaced = bool(self._waiting)
             self._waiting = [item]
-            self._changed.notify()
+            self._changed.notify_all()
         return replaced
 
-    def stop(self) -> bool:
-        """End the thread after the item that it works on; True if an item was still waiting."""
+    def clear(self) -> bool:
+        """Forget the item that waits, and return when none is worked on; True if one waited."""
+        with self._changed:
+            forgotten, self._waiting = bool(self._waiting), []
+            self._changed.wait_for(lambda: not self._busy)
+        return forgotten
+
+    def stop(self) -> None:
+        """End the thread, after the item that it works on."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join()
-        return bool(self._waiting)
 
     def _run(self) -> None:
         while True:
@@ -50,5 +57,9 @@ class NewestWorker(Generic[Item]):
                 if self._stopping:
                     return
                 item = self._waiting.pop()
+                self._busy = True
             self._work(item)
             del item  # a frame is large: don't hold it while waiting for the next one
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()

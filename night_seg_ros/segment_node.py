@@ -12,14 +12,14 @@ Outputs have the camera's size and the header of their frame. Parameters: ``nigh
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self._received_before = 0  # at the last check of silence
         self._rejected_before = "0"  # at the last diagnostics
         self._image_publishers: dict[str, LifecyclePublisher] = {}
-        self._worker: NewestWorker[Arrival] | None = None
+        # One thread for the node's life: memory that torch keeps for each thread does not pile up.
+        self._worker = NewestWorker(self._process, "segment")
         self._subscription: Any = None
         self._silence_timer: Any = None
         self._frame_group = MutuallyExclusiveCallbackGroup()
@@ -179,6 +180,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         if self._starter is not None:
             self._starter.join()
         self._stop()
+        self._worker.stop()
         self._release()
         super().destroy_node()
 
@@ -229,10 +231,12 @@ class SegmentNode(LifecycleNodeMixin, Node):
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        # glibc keeps what is freed, for each of the executor's threads apart: several models in the end.
+        with suppress(OSError, AttributeError):  # another libc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
     def _subscribe(self) -> None:
-        topic, self._input_type, convert = TRANSPORTS[self._value("image_transport")]
-        self._worker = NewestWorker(partial(self._process, convert), "segment")
+        topic, self._input_type, self._convert = TRANSPORTS[self._value("image_transport")]
         # Best effort asks the least of a camera driver, so that any driver matches.
         self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = self.create_subscription(
@@ -257,27 +261,24 @@ class SegmentNode(LifecycleNodeMixin, Node):
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
-        if self._worker is not None:
-            worker, self._worker = self._worker, None
-            if worker.stop():
-                self._statistics.drop()
+        if self._worker.clear():
+            self._statistics.drop()
         self._statistics.forget_frame()
 
     # Frames
 
     def _receive(self, message: Any) -> None:
         """Runs on the executor: hands the frame to the worker and returns."""
-        worker = self._worker
-        if worker is None:  # the last message before the subscription went
+        if self._subscription is None:  # it has just gone
             return
         self._statistics.receive()
-        if worker.offer(Arrival(message, time.monotonic())):
+        if self._worker.offer(Arrival(message, time.monotonic())):
             self._statistics.drop()
 
-    def _process(self, convert: Callable[[Any], np.ndarray], arrival: Arrival) -> None:
+    def _process(self, arrival: Arrival) -> None:
         """Runs on the worker: one frame, from its message to the outputs."""
         try:
-            bgr = convert(arrival.message)
+            bgr = self._convert(arrival.message)
             published = self._publish(bgr, arrival.message.header)
         except Exception as error:  # one bad frame must not end the node
             reason = str(error) if isinstance(error, ConversionError) else f"{type(error).__name__}: {error}"
@@ -386,7 +387,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
             return DiagnosticStatus.ERROR, f"can't configure: {self._failure}"
         if self._segmenter is None:
             return DiagnosticStatus.WARN, "not configured"
-        if self._worker is None:
+        if self._subscription is None:
             return DiagnosticStatus.WARN, "configured, not active"
         if self._silence:
             return DiagnosticStatus.WARN, self._silence

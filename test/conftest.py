@@ -1,10 +1,13 @@
-"""What every test may use. ROS comes in with ros_fixtures.py, and only where a test asks for it."""
+"""What every test may use. ros_fixtures.py imports nothing of ROS."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from ros_fixtures import ros_domain
+
+__all__ = ["ros_domain"]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

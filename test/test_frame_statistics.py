@@ -1,0 +1,110 @@
+"""Counts and measures of frames, without ROS."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from night_seg_ros.frame_statistics import FrameStatistics, exposure_shares
+from night_seg_ros.newest import NewestWorker
+
+
+def test_exposure_shares_by_hand() -> None:
+    frame = np.zeros((10, 10, 3), np.uint8)
+    frame[0] = 25, 0, 0  # V = 0.098: under
+    frame[1] = 0, 26, 0  # V = 0.102: neither
+    frame[2:5] = 0, 0, 229  # V = 0.898: neither
+    frame[5:7] = 230, 0, 10  # V = 0.902: over
+    under, over = exposure_shares(frame)
+    assert under == pytest.approx(0.4)  # rows 0, 7, 8, 9
+    assert over == pytest.approx(0.2)
+
+
+def test_exposure_shares_of_a_view_with_padded_rows() -> None:
+    padded = np.full((4, 9, 3), 255, np.uint8)
+    padded[:, :6] = 0
+    assert exposure_shares(padded[:, :6]) == (1.0, 0.0)
+
+
+def test_report() -> None:
+    statistics = FrameStatistics()
+    empty = statistics.report()
+    assert empty["frames_in"] == "0"
+    assert empty["latency_median_ms"] == ""
+    assert empty["underexposed_share"] == "nan"
+    frame = np.full((4, 4, 3), 255, np.uint8)
+    for milliseconds in range(1, 101):
+        statistics.receive()
+        statistics.process(frame)
+        statistics.measure(latency=milliseconds / 1000, processing_time=2 * milliseconds / 1000)
+    statistics.receive()
+    statistics.drop()
+    statistics.receive()
+    assert statistics.reject("no pixels") == 1
+    report = statistics.report()
+    assert report["frames_in"] == "102"
+    assert report["frames_processed"] == "100"
+    assert report["frames_dropped"] == "1"
+    assert report["frames_rejected"] == "1"
+    assert report["last_reject_reason"] == "no pixels"
+    assert float(report["latency_median_ms"]) == pytest.approx(50.5)
+    assert float(report["latency_p99_ms"]) == pytest.approx(99.0, abs=0.1)
+    assert float(report["processing_median_ms"]) == pytest.approx(101)
+    assert report["overexposed_share"] == "1.000"
+    assert float(report["rate_hz"]) > 0
+
+
+def test_stamps_of_an_old_recording_are_no_latency() -> None:
+    statistics = FrameStatistics()
+    statistics.measure(latency=9e7, processing_time=0.01)
+    report = statistics.report()
+    assert report["latency_median_ms"] == "stamps of another time"
+    assert report["processing_median_ms"] == "10.0"
+
+
+def test_the_worker_takes_the_newest_item() -> None:
+    seen: list[int] = []
+    started, go = threading.Event(), threading.Event()
+
+    def work(item: int) -> None:
+        seen.append(item)
+        started.set()
+        go.wait(10)
+
+    worker = NewestWorker(work, "test")
+    assert not worker.offer(1)
+    assert started.wait(10)
+    assert not worker.offer(2)  # waits
+    assert worker.offer(3)  # takes the place of 2
+    assert worker.offer(4)
+    started.clear()
+    go.set()
+    assert started.wait(10)
+    worker.clear()
+    worker.stop()
+    assert seen == [1, 4]
+
+
+def test_clear_forgets_what_waits_and_waits_for_what_runs() -> None:
+    seen: list[int] = []
+    started, go = threading.Event(), threading.Event()
+
+    def work(item: int) -> None:
+        started.set()
+        go.wait(10)
+        seen.append(item)
+
+    worker = NewestWorker(work, "test")
+    worker.offer(1)
+    assert started.wait(10)
+    worker.offer(2)
+    threading.Timer(0.1, go.set).start()
+    assert worker.clear()
+    assert seen == [1]
+    assert not worker.clear()
+    worker.offer(3)
+    worker.clear()
+    worker.stop()
+    assert 2 not in seen

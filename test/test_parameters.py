@@ -1,0 +1,38 @@
+"""config/segment.yaml shows the defaults that the node has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from night_seg_ros.models.classes import CLASSES, PALETTE
+from night_seg_ros.parameters import PARAMETERS
+
+CONFIG = Path(__file__).resolve().parents[1] / "config" / "segment.yaml"
+
+
+def test_the_parameters_file_shows_every_default_and_changes_none() -> None:
+    text = CONFIG.read_text(encoding="utf-8")
+    settable = {name: entry.default for name, entry in PARAMETERS.items() if entry.when != "never"}
+    active = yaml.safe_load(text)["/**"]["ros__parameters"]
+    assert active.items() <= settable.items()
+    names = "|".join(settable)
+    shown = yaml.safe_load(re.sub(rf"^    # ({names}): ", r"    \1: ", text, flags=re.MULTILINE))
+    assert shown["/**"]["ros__parameters"] == settable
+
+
+def test_defaults_are_within_choices_and_limits() -> None:
+    for name, parameter in PARAMETERS.items():
+        if parameter.choices:
+            assert parameter.default in parameter.choices, name
+        if parameter.limits:
+            low, high = parameter.limits
+            assert low <= parameter.default <= high, name
+
+
+def test_class_names_and_palette_are_those_of_the_models() -> None:
+    assert PARAMETERS["class_names"].default == list(CLASSES)
+    colours = PARAMETERS["palette"].default
+    assert [colours[i : i + 3] for i in range(0, len(colours), 3)] == PALETTE.tolist()

@@ -1,0 +1,600 @@
+"""segment_node over real rclpy, with a small real network."""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.context import Context
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from safetensors.torch import load_file, save_file
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from night_seg_ros import segment_node
+from night_seg_ros.conversion import array_to_image, array_to_jpeg, compressed_to_bgr
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.segment_node import SegmentNode
+from night_seg_ros.segmenter import Segmenter
+
+TIMEOUT = 20.0  # seconds to wait for what must happen
+SENSOR_DATA = qos_profile_sensor_data
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "egnet.safetensors"
+    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {})
+    return path
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for something to be true, and return it."""
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"not within {TIMEOUT} s: {what}")
+
+
+class Bench:
+    """A segment_node, and a node that plays camera and listener; both spin, each in a context of its own.
+
+    Two contexts are two DDS participants, as two processes are.
+    """
+
+    def __init__(self, capture: pytest.CaptureFixture[str], **parameters: Any) -> None:
+        self._capture = capture
+        self._log = ""
+        self.contexts = Context(), Context()
+        for context in self.contexts:
+            rclpy.init(context=context)
+        self.peer = Node("peer", context=self.contexts[0])
+        self.diagnostics: list[DiagnosticArray] = []
+        self.peer.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
+        parameters = {"device": "cpu", "precision": "fp32", "diagnostics_period": 0.2, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        self.node = SegmentNode(parameter_overrides=overrides, context=self.contexts[1])
+        self.executors = (
+            SingleThreadedExecutor(context=self.contexts[0]),
+            MultiThreadedExecutor(num_threads=4, context=self.contexts[1]),
+        )
+        self.threads = []
+        for executor, node in zip(self.executors, (self.peer, self.node), strict=True):
+            executor.add_node(node)
+            self.threads.append(threading.Thread(target=executor.spin, daemon=True))
+            self.threads[-1].start()
+        self.received: dict[str, list[Any]] = {}
+        self._camera: Any = None
+        self._clients = {
+            name: self.peer.create_client(kind, f"/segment_node/{name}")
+            for name, kind in [
+                ("change_state", ChangeState),
+                ("get_state", GetState),
+                ("get_parameters", GetParameters),
+                ("set_parameters", SetParameters),
+            ]
+        }
+        for name, client in self._clients.items():
+            assert client.wait_for_service(TIMEOUT)
+            until(lambda name=name: self.node.count_clients(f"/segment_node/{name}"), f"a client of {name}")
+        time.sleep(0.2)  # discovery of services is not symmetric: an answer may miss a young client
+
+    def close(self) -> None:
+        for executor, thread in zip(self.executors, self.threads, strict=True):
+            executor.shutdown()
+            thread.join(TIMEOUT)
+        self.node.destroy_node()
+        self.peer.destroy_node()
+        for context in self.contexts:
+            context.shutdown()
+
+    def logged(self, text: str) -> list[str]:
+        """The lines of the node's log with a text in them."""
+        self._log += self._capture.readouterr().err
+        return [line for line in self._log.splitlines() if "[segment_node]" in line and text in line]
+
+    def ask(self, service: str, request: Any) -> Any:
+        """A future of the service's answer."""
+        return self._clients[service].call_async(request)
+
+    def call(self, service: str, request: Any) -> Any:
+        future = self.ask(service, request)
+        until(future.done, f"an answer of {service}")
+        return future.result()
+
+    def change(self, transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return self.call("change_state", request).success
+
+    def state(self) -> int:
+        return self.call("get_state", GetState.Request()).current_state.id
+
+    def until_active(self) -> None:
+        until(lambda: self.state() == State.PRIMARY_STATE_ACTIVE, "the node is active")
+
+    def set(self, **values: Any) -> list[Any]:
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request = SetParameters.Request(parameters=parameters)
+        return self.call("set_parameters", request).results
+
+    def listen(self, *outputs: str) -> None:
+        """Subscribe to outputs of the node, and wait until it knows."""
+        for output in outputs:
+            kind = CompressedImage if output.endswith("compressed") else Image
+            topic = f"/segment_node/{output}"
+            self.received[output] = []
+            subscription = self.peer.create_subscription(kind, topic, self.received[output].append, 10)
+            until(self.node._image_publishers[output].get_subscription_count, f"a subscriber of {output}")
+            until(subscription.get_publisher_count, f"the publisher of {output}")
+
+    def camera(self, kind: Any = Image, topic: str = "image") -> Any:
+        """A publisher that the node has subscribed to."""
+        if self._camera is None:
+            self._camera = self.peer.create_publisher(kind, topic, 10)
+            until(self._camera.get_subscription_count, "the node subscribes")
+            until(self.node._subscription.get_publisher_count, "the node sees the camera")
+        return self._camera
+
+    def answer(self, output: str, header: Header) -> Any:
+        """The message on an output with the stamp of a header."""
+
+        def find() -> Any:
+            return next((m for m in self.received[output] if m.header.stamp == header.stamp), None)
+
+        return until(find, f"{output} of the frame")
+
+    def figures(self) -> dict[str, str]:
+        """The newest diagnostics, from now on."""
+        self.diagnostics.clear()
+        status = until(lambda: self.diagnostics, "diagnostics")[-1].status[0]
+        values = {value.key: value.value for value in status.values}
+        return {"level": status.level[0], "message": status.message, **values}
+
+
+@pytest.fixture
+def bench(ros_domain: int, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Bench]]:
+    """Makes a Bench and closes it after the test."""
+    made: list[Bench] = []
+
+    def make(**parameters: Any) -> Bench:
+        made.append(Bench(capfd, **parameters))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+_stamps = iter(range(1, 10**6))
+
+
+def new_header() -> Header:
+    header = Header(frame_id="front/left")
+    header.stamp.sec, header.stamp.nanosec = 1700000000, next(_stamps)
+    return header
+
+
+def scene(height: int, width: int) -> np.ndarray:
+    """Some frame with structure, (height, width, 3) uint8."""
+    coarse = np.random.default_rng(height).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def test_outputs_have_header_size_and_content_of_the_frame(bench, weights: Path) -> None:
+    b = bench(weights=str(weights))
+    b.until_active()
+    b.listen("labels", "exposure", "confidence", "overlay", "overlay/compressed")
+    reference = Segmenter(weights, device="cpu", precision="fp32")
+    for height, width in [(121, 163), (96, 128), (33, 47), (3, 201)]:
+        frame, header = scene(height, width), new_header()
+        b.camera().publish(array_to_image(frame, "bgr8", header))
+        expected = reference(frame)
+        overlay = expected.overlay(frame, 0.5)
+        for name, pixels in [
+            ("labels", expected.labels),
+            ("exposure", expected.exposure),
+            ("confidence", expected.confidence),
+            ("overlay", overlay),
+        ]:
+            msg = b.answer(name, header)
+            assert msg.header == header
+            assert (msg.height, msg.width) == (height, width)
+            assert msg.encoding == ("mono8" if pixels.ndim == 2 else "bgr8")
+            assert bytes(msg.data) == pixels.tobytes(), name
+        jpeg = b.answer("overlay/compressed", header)
+        assert jpeg.header == header
+        assert jpeg == array_to_jpeg(overlay, header, quality=80)
+        assert compressed_to_bgr(jpeg).shape == frame.shape
+
+
+def test_compressed_input(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), image_transport="compressed")
+    b.until_active()
+    b.listen("labels")
+    header = new_header()
+    camera = b.camera(CompressedImage, "image/compressed")
+    corrupt = array_to_jpeg(scene(99, 101), new_header())
+    corrupt.data = corrupt.data[: len(corrupt.data) // 2]
+    camera.publish(corrupt)
+    until(lambda: b.figures()["frames_rejected"] == "1", "the corrupt frame is counted")
+    camera.publish(array_to_jpeg(scene(99, 101), header))
+    assert (b.answer("labels", header).height, b.answer("labels", header).width) == (99, 101)
+    assert b.logged("cut off")
+
+
+def bad_images() -> dict[str, Image]:
+    def image(**fields: Any) -> Image:
+        msg = array_to_image(scene(40, 60), "bgr8", new_header())
+        for name, value in fields.items():
+            setattr(msg, name, value)
+        return msg
+
+    return {
+        "data is truncated": image(data=array.array("B", bytes(100))),
+        "step 179 is too small": image(step=179),
+        "no pixels": image(width=0),
+        "unknown encoding 'jpg9'": image(encoding="jpg9"),
+        "needs an even size": image(encoding="yuv422", width=59),
+    }
+
+
+def test_bad_frames_are_counted_and_the_next_good_one_is_answered(bench, weights: Path) -> None:
+    b = bench(weights=str(weights))
+    b.until_active()
+    b.listen("labels")
+    for count, (reason, msg) in enumerate(bad_images().items(), start=1):
+        b.camera().publish(msg)
+        until(lambda count=count: b.figures()["frames_rejected"] == str(count), reason)
+        assert reason in b.figures()["last_reject_reason"]
+        header = new_header()
+        b.camera().publish(array_to_image(scene(40, 60), "bgr8", header))
+        b.answer("labels", header)
+    figures = b.figures()
+    assert figures["frames_in"] == "10"
+    assert figures["frames_processed"] == "5"
+    errors = b.logged("frame rejected")
+    assert "[ERROR]" in errors[0]
+    assert "(1 so far): data is truncated" in errors[0]
+    assert len(errors) < 5  # throttled
+
+
+def test_a_failing_network_rejects_the_frame_only(bench, weights: Path, monkeypatch) -> None:
+    b = bench(weights=str(weights))
+    b.until_active()
+    b.listen("labels")
+
+    def fail(segmenter: Segmenter, bgr: np.ndarray, outputs: tuple[str, ...]) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "__call__", fail)
+        b.camera().publish(array_to_image(scene(40, 60), "bgr8", new_header()))
+        until(lambda: b.logged("RuntimeError: CUDA out of memory"), "the error is logged")
+    header = new_header()
+    b.camera().publish(array_to_image(scene(40, 60), "bgr8", header))
+    b.answer("labels", header)
+
+
+class Recorder:
+    """Stands before the Segmenter and notes what it is asked for."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+        self.asked: list[set[str]] = []
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self, bgr: np.ndarray, outputs: tuple[str, ...]) -> Any:
+        self.asked.append(set(outputs))
+        self.go.wait(TIMEOUT)
+        return self.segmenter(bgr, outputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.segmenter, name)
+
+
+def test_only_what_somebody_listens_to_is_computed(bench, weights: Path) -> None:
+    b = bench(weights=str(weights))
+    b.until_active()
+    recorder = b.node._segmenter = Recorder(b.node._segmenter)
+    b.camera().publish(array_to_image(scene(40, 60), "bgr8", new_header()))
+    until(lambda: b.figures()["frames_processed"] == "1", "a frame without listeners")
+    assert recorder.asked == []
+    for output, needs in [
+        ("exposure", {"exposure"}),
+        ("overlay", {"exposure", "labels"}),
+        ("confidence", {"exposure", "labels", "confidence"}),
+    ]:
+        b.listen(output)
+        header = new_header()
+        b.camera().publish(array_to_image(scene(40, 60), "bgr8", header))
+        b.answer(output, header)
+        assert recorder.asked[-1] == needs
+
+
+def test_the_newest_frame_is_taken_and_the_others_count_as_dropped(bench, weights: Path) -> None:
+    b = bench(weights=str(weights))
+    b.until_active()
+    b.listen("labels")
+    recorder = b.node._segmenter = Recorder(b.node._segmenter)
+    recorder.go.clear()
+    headers = [new_header() for _ in range(5)]
+    for count, header in enumerate(headers, start=1):
+        b.camera().publish(array_to_image(scene(40, 60), "bgr8", header))
+        until(lambda count=count: b.figures()["frames_in"] == str(count), "the frame came in")
+    recorder.go.set()
+    b.answer("labels", headers[-1])
+    assert [msg.header.stamp for msg in b.received["labels"]] == [headers[0].stamp, headers[4].stamp]
+    figures = until(lambda: (f := b.figures())["frames_processed"] == "2" and f, "both are processed")
+    assert figures["frames_dropped"] == "3"
+
+
+def test_diagnostics(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), diagnostics_period=1.0)
+    b.until_active()
+    b.listen("labels")
+    frame = np.full((40, 60, 3), 128, np.uint8)
+    frame[:10] = 255
+    frame[10:30] = 0
+    header = new_header()
+    header.stamp = b.peer.get_clock().now().to_msg()
+    b.camera().publish(array_to_image(frame, "bgr8", header))
+    b.answer("labels", header)
+    figures = b.figures()
+    times = [entry.header.stamp.sec + entry.header.stamp.nanosec * 1e-9 for entry in b.diagnostics]
+    assert figures["level"] == 0
+    assert figures["model"] == "egnet"
+    assert figures["weights"] == str(weights)
+    assert figures["weights_hash"] == Segmenter(weights).weights_hash
+    assert (figures["device"], figures["precision"]) == ("cpu", "fp32")
+    assert figures["underexposed_share"] == "0.500"
+    assert figures["overexposed_share"] == "0.250"
+    assert float(figures["latency_p99_ms"]) >= float(figures["latency_median_ms"]) > 0
+    assert float(figures["processing_median_ms"]) > 0
+    assert abs(times[-1] - time.time()) < TIMEOUT
+    status = b.diagnostics[-1].status[0]
+    assert status.name == "/segment_node: segmentation"
+    assert status.hardware_id == "/image"
+
+
+def resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), autostart=False)
+    assert b.state() == State.PRIMARY_STATE_UNCONFIGURED
+    b.received["labels"] = []
+    b.peer.create_subscription(Image, "/segment_node/labels", b.received["labels"].append, 10)
+    frame = scene(240, 320)
+
+    def round_trip() -> None:
+        assert b.change(Transition.TRANSITION_CONFIGURE)
+        model = weakref.ref(b.node._segmenter._model)
+        assert b.change(Transition.TRANSITION_ACTIVATE)
+        assert b.state() == State.PRIMARY_STATE_ACTIVE
+        until(b.node._image_publishers["labels"].get_subscription_count, "the listener is back")
+        b._camera = None
+        camera, header = b.camera(), new_header()
+        camera.publish(array_to_image(frame, "bgr8", header))
+        b.answer("labels", header)
+        b.peer.destroy_publisher(camera)
+        b.received["labels"].clear()
+        assert b.change(Transition.TRANSITION_DEACTIVATE)
+        assert b.change(Transition.TRANSITION_CLEANUP)
+        gc.collect()
+        assert model() is None
+        assert len([t for t in threading.enumerate() if t.name == "segment"]) == 1
+
+    resident = []
+    for _ in range(14):  # the first some let allocators and caches settle
+        round_trip()
+        resident.append(resident_mib())
+    # Ten lost models would be ten times the file; allocators alone go up and down by some of its size.
+    growth = min(resident[-3:]) - max(resident[1:4])
+    assert growth < 0.5 * weights.stat().st_size / 2**20, resident
+    assert b.state() == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def with_tensor(weights: Path, path: Path, value: float) -> Path:
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(weights)
+    next(tensor for tensor in tensors.values() if tensor.is_floating_point()).fill_(value)
+    save_file(tensors, path, metadata)
+    return path
+
+
+def test_a_failed_configure_says_why_and_can_be_repeated(bench, weights: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("night_seg_ros.models.checkpoint.CLASSES", CLASSES[:5])
+        save_checkpoint(few, build_model("egnet", backbone="resnet10", num_classes=5), {})
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(b"no checkpoint")
+    b = bench(autostart=False, weights=str(tmp_path / "missing.safetensors"))
+    for path, reason in [
+        (tmp_path / "missing.safetensors", "no weights at"),
+        (garbage, "not a readable safetensors file"),
+        (with_tensor(weights, tmp_path / "nan.safetensors", float("nan")), "NaN"),
+        (few, "5 classes"),
+    ]:
+        assert b.set(weights=str(path))[0].successful
+        assert not b.change(Transition.TRANSITION_CONFIGURE)
+        assert b.state() == State.PRIMARY_STATE_UNCONFIGURED
+        entry = until(lambda reason=reason: b.logged(reason), reason)[-1]
+        assert "[ERROR]" in entry
+        assert "can't configure" in entry
+        assert path.name in entry
+        figures = b.figures()
+        assert figures["level"] == 2
+        assert reason in figures["message"]
+    assert b.set(weights=str(weights))[0].successful
+    assert b.change(Transition.TRANSITION_CONFIGURE)
+    assert b.change(Transition.TRANSITION_ACTIVATE)
+    assert b.state() == State.PRIMARY_STATE_ACTIVE
+    assert b.figures()["level"] == 0
+
+
+def test_services_answer_while_the_model_loads(bench, weights: Path, monkeypatch) -> None:
+    loading, go = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Segmenter:
+        loading.set()
+        assert go.wait(TIMEOUT)
+        return Segmenter(*args, **options)
+
+    monkeypatch.setattr(segment_node, "Segmenter", slow)
+    b = bench(weights=str(weights), autostart=False)
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    future = b.ask("change_state", request)
+    assert loading.wait(TIMEOUT)
+    assert b.state() == State.TRANSITION_STATE_CONFIGURING
+    values = b.call("get_parameters", GetParameters.Request(names=["class_names"])).values
+    assert list(values[0].string_array_value) == list(CLASSES)
+    assert b.figures()["message"] == "not configured"
+    assert not future.done()
+    go.set()
+    until(future.done, "configured")
+    assert future.result().success
+
+
+def test_without_weights_the_demonstration_ones_are_named_in_a_warning(
+    bench, weights: Path, monkeypatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(segment_node, "demonstration_weights", lambda name: asked.append(name) or weights)
+    b = bench()
+    b.until_active()
+    assert asked == ["egnet"]
+    (entry,) = until(lambda: b.logged("no weights given"), "a warning")
+    assert "[WARN]" in entry
+    assert "not for driving" in entry
+
+
+def test_parameters_refuse_what_they_do_not_know(bench) -> None:
+    b = bench(autostart=False)
+    results = b.set(image_transport="foo", overlay_alpha=2.0, class_names=["a"], jpeg_quality=0, device="cpu")
+    assert [result.successful for result in results] == [False, False, False, False, True]
+    assert "known: raw, compressed" in results[0].reason
+
+
+def silence(b: Bench, text: str) -> None:
+    entry = until(lambda: b.logged(text), f"a warning with {text!r}")[-1]
+    assert "[WARN]" in entry
+    assert "no frame on /image for 0.5 s" in entry
+    until(lambda: text in b.figures()["message"], "the same in the diagnostics")
+
+
+def test_a_warning_says_why_no_frame_comes(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), frame_timeout=0.5)
+    b.until_active()
+    silence(b, "nobody publishes on it. There is no image topic at all")
+    other = b.peer.create_publisher(Image, "/front/image_raw", 1)
+    silence(b, "there are: /front/image_raw (raw)")
+    b.peer.destroy_publisher(other)
+    camera = b.peer.create_publisher(Image, "image", SENSOR_DATA)
+    silence(b, "its publisher /peer sends nothing")
+    until(camera.get_subscription_count, "the node subscribes")
+    for _ in range(2):  # best effort may lose the first
+        camera.publish(array_to_image(scene(40, 60), "bgr8", new_header()))
+        time.sleep(0.2)
+    until(lambda: b.figures()["level"] == 0, "all is well again")
+
+
+def test_a_warning_names_a_wrong_type(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), frame_timeout=0.5)
+    b.until_active()
+    b.peer.create_publisher(CompressedImage, "image", 1)
+    silence(b, "its publishers send another type: /peer (sensor_msgs/msg/CompressedImage)")
+
+
+def test_a_warning_names_a_qos_that_cannot_match(bench, weights: Path) -> None:
+    """An override makes the input reliable; a best-effort camera can't serve that."""
+    b = bench(
+        weights=str(weights),
+        frame_timeout=0.5,
+        **{"qos_overrides./image.subscription.reliability": "reliable"},
+    )
+    b.until_active()
+    b.peer.create_publisher(Image, "image", SENSOR_DATA)
+    silence(b, "the QoS of its publisher /peer does not match: ERROR: Best effort publisher and reliable")
+
+
+def test_reliability_of_the_outputs(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), reliability="best_effort")
+    b.until_active()
+    (info,) = until(lambda: b.peer.get_publishers_info_by_topic("/segment_node/labels"), "labels are there")
+    assert info.qos_profile.reliability.name == "BEST_EFFORT"
+
+
+def test_the_program_survives_impossible_requests_and_ends_cleanly(ros_domain: int, weights: Path) -> None:
+    command = [sys.executable, "-m", "night_seg_ros.segment_node", "--ros-args"]
+    command += ["-p", f"weights:={weights}", "-p", "device:=cpu", "-r", "__ns:=/car"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[1]
+    )
+    context = Context()
+    rclpy.init(context=context)
+    peer = Node("peer", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(peer)
+    try:
+        client = peer.create_client(ChangeState, "/car/segment_node/change_state")
+        assert client.wait_for_service(60)
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "active: segmenting /car/image" in line:
+                break
+        client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+        for line in process.stdout:
+            lines.append(line)
+            if "a callback failed" in line:
+                break
+        get = peer.create_client(GetState, "/car/segment_node/get_state")
+        assert get.wait_for_service(TIMEOUT)
+        future = get.call_async(GetState.Request())
+        executor.spin_until_future_complete(future, timeout_sec=TIMEOUT)
+        assert future.result().current_state.id == State.PRIMARY_STATE_ACTIVE
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == 0, "".join(lines) + rest
+        assert "Traceback" not in rest
+    finally:
+        process.kill()
+        peer.destroy_node()
+        context.shutdown()
