@@ -87,7 +87,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
 
     - configure loads the model and makes the publishers. Where that fails, the log names the cause and the
       node stays unconfigured, ready to be configured again.
-    - activate subscribes to the camera and starts the worker thread.
+    - activate subscribes to the camera.
     - deactivate undoes activate, cleanup undoes configure and frees the model's memory.
     """
 
@@ -111,6 +111,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self._image_publishers: dict[str, LifecyclePublisher] = {}
         # One thread for the node's life: memory that torch keeps for each thread does not pile up.
         self._worker = NewestWorker(self._process, "segment")
+        self._active = False
         self._subscription: Any = None
         self._silence_timer: Any = None
         self._frame_group = MutuallyExclusiveCallbackGroup()
@@ -134,6 +135,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
         except Exception as error:  # whatever is wrong with the weights or the device must not end the node
             self._failure = f"{type(error).__name__}: {error}"
             self._release()
+            if not self.context.ok():  # Ctrl-C while the model was loading: nobody wants to know
+                return TransitionCallbackReturn.FAILURE
             self.get_logger().error(
                 f"can't configure: {self._failure}. The node stays unconfigured: set its parameters right, "
                 f"then `ros2 lifecycle set {self.get_fully_qualified_name()} configure`"
@@ -143,18 +146,20 @@ class SegmentNode(LifecycleNodeMixin, Node):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the camera and start the worker."""
+        """Subscribe to the camera."""
+        result = super().on_activate(state)  # opens the publishers: a frame may come at once
         try:
             self._subscribe()
         except Exception as error:  # rclpy raises many types for a QoS override that makes no sense
             self.get_logger().error(f"can't activate: {type(error).__name__}: {error}")
             self._stop()
+            super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
         self.get_logger().info(f"active: segmenting {self._subscription.topic_name}")
-        return super().on_activate(state)
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe and stop the worker."""
+        """Unsubscribe, and finish the frame under way."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -185,8 +190,12 @@ class SegmentNode(LifecycleNodeMixin, Node):
         super().destroy_node()
 
     def _start(self) -> None:
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS and self.context.ok():
-            self.trigger_activate()
+        try:
+            if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                self.trigger_activate()
+        except Exception:
+            if self.context.ok():  # else: Ctrl-C while the model was loading
+                raise
 
     def _configure(self) -> None:
         values = {name: self._value(name) for name in PARAMETERS}
@@ -239,6 +248,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         topic, self._input_type, self._convert = TRANSPORTS[self._value("image_transport")]
         # Best effort asks the least of a camera driver, so that any driver matches.
         self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._active = True
         self._subscription = self.create_subscription(
             self._input_type,
             topic,
@@ -255,6 +265,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
 
     def _stop(self) -> None:
         """Undo activate, or as much of it as was done."""
+        self._active = False
         if self._silence_timer is not None:
             self.destroy_timer(self._silence_timer)
             self._silence_timer = None
@@ -269,7 +280,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
 
     def _receive(self, message: Any) -> None:
         """Runs on the executor: hands the frame to the worker and returns."""
-        if self._subscription is None:  # it has just gone
+        if not self._active:  # the subscription is just going
             return
         self._statistics.receive()
         if self._worker.offer(Arrival(message, time.monotonic())):
@@ -304,10 +315,14 @@ class SegmentNode(LifecycleNodeMixin, Node):
         fields = {name for name in wanted if name in IMAGES} | ({"labels"} if overlays else set())
         segmentation = segmenter(bgr, tuple(fields))
         for name in IMAGES:
+            if name not in wanted:
+                continue
             pixels = getattr(segmentation, name)
-            if name in wanted and pixels is not None:  # not every model has every output
-                encoding = "mono8" if pixels.ndim == 2 else "bgr8"
-                publishers[name].publish(array_to_image(pixels, encoding, header))
+            if pixels is None:
+                self.get_logger().warning(f"{segmenter.model_name} has no output {name}", once=True)
+                continue
+            encoding = "mono8" if pixels.ndim == 2 else "bgr8"
+            publishers[name].publish(array_to_image(pixels, encoding, header))
         if overlays:
             overlay = segmentation.overlay(bgr, self._value("overlay_alpha"))
             if "overlay" in overlays:
@@ -387,7 +402,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
             return DiagnosticStatus.ERROR, f"can't configure: {self._failure}"
         if self._segmenter is None:
             return DiagnosticStatus.WARN, "not configured"
-        if self._subscription is None:
+        if not self._active:
             return DiagnosticStatus.WARN, "configured, not active"
         if self._silence:
             return DiagnosticStatus.WARN, self._silence

@@ -418,7 +418,7 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
         assert len([t for t in threading.enumerate() if t.name == "segment"]) == 1
 
     resident = []
-    for _ in range(14):  # the first some let allocators and caches settle
+    for _ in range(12):  # the first two let allocators and caches settle
         round_trip()
         resident.append(resident_mib())
     # Ten lost models would be ten times the file; allocators alone go up and down by some of its size.
