@@ -86,6 +86,7 @@ def test_given_arguments_go_before_the_parameters_file_and_the_others_do_not(
     file.write_text(yaml.safe_dump({"/car/segment_node": {"ros__parameters": mine}}))
     arguments = ["namespace:=car", "image:=/front/image_raw", "model:=egnet", f"weights:={weights}"]
     arguments += ["precision:=fp32", f"params_file:={file}"]
+    arguments += [f"sigterm_timeout:={TIMEOUT:g}"]  # a busy machine may take long to end a process
     context = Context()
     rclpy.init(context=context)
     peer = Node("peer", context=context)
