@@ -50,6 +50,7 @@ from night_seg_ros.sources import (
 )
 
 CAMERA = "/camera/image_raw"
+COMPLETE = "/record_node/complete"  # where record_node answers a frame that it has with all its outputs
 TITLES = {"egnet": "EGNet", "dannet": "DANNet", "bimix": "Bi-Mix"}
 
 DRIVE_RATE = 10.0  # frames per second
@@ -57,7 +58,8 @@ DRIVE_SIZE = (360, 640)  # height, width
 DRIVE_SEED = 200_014  # no network has seen it: the scenes of training and validation have seeds below 200,000
 FOLDER_RATE = 2.0  # separate images are looked at, not driven through
 START_S = 180.0  # importing torch from a cold, slow disk takes its time
-ANSWER_S = 20.0
+ANSWER_S = 30.0
+QUIET_S = 10.0  # in real time, the last answers may come late
 
 
 def write_drive(path: Path, seconds: float, seed: int) -> list[np.ndarray]:
@@ -97,9 +99,21 @@ def write_drive(path: Path, seconds: float, seed: int) -> list[np.ndarray]:
 
 
 def replay(
-    source: Source, bag: Path, *, model: str, weights: Path, device: str, seconds: float, realtime: bool
+    source: Source,
+    bag: Path,
+    *,
+    model: str,
+    weights: Path,
+    device: str,
+    outputs: list[tuple[str, str]],
+    seconds: float,
+    realtime: bool,
 ) -> Recording:
     """Play a source through segment_node and record both into ``bag``.
+
+    Args:
+        outputs: topic and type of what the node answers.
+        seconds: how much of the source; 0: all.
 
     Raises:
         NodeError: a process failed or hung.
@@ -121,19 +135,28 @@ def replay(
     node = ["--ros-args", "--params-file", str(parameters_file)]
     node += ["-r", f"image{'/compressed' if compressed else ''}:={topic}"]
 
-    recorder = [str(bag), "--other", DIAGNOSTICS, "diagnostic_msgs/msg/DiagnosticArray"]
-    outputs = [(topic, kind), (LABELS, IMAGE), (EXPOSURE, IMAGE), (OVERLAY, COMPRESSED_IMAGE)]
-    if isinstance(source, Bag) and source.info_topic:
-        outputs.append((source.info_topic, CAMERA_INFO))
-    for pair in outputs:
+    recorder = [
+        str(bag),
+        "--answers",
+        COMPLETE,
+        "--other",
+        DIAGNOSTICS,
+        "diagnostic_msgs/msg/DiagnosticArray",
+    ]
+    for pair in [(topic, kind), *outputs]:
         recorder += ["--topic", *pair]
+    if isinstance(source, Bag) and source.info_topic:
+        recorder += ["--other", source.info_topic, CAMERA_INFO]
+
+    if realtime:
+        recorder += ["--quiet", str(QUIET_S)]
 
     player = [str(source.path), "--topic", topic, "--stamp", "now", "--duration", str(seconds)]
     player += ["--wait-for-subscribers", "2", "--start-timeout", str(START_S)]
     if not isinstance(source, Bag):
         player += ["--fps", str(source.rate)]
     if not realtime:
-        player += ["--answer-topic", LABELS, "--answer-timeout", str(ANSWER_S)]
+        player += ["--answer-topic", COMPLETE, "--answer-timeout", str(ANSWER_S)]
 
     frames = min(len(source), seconds * source.rate + 1) if seconds else len(source)
     with NodeProcesses(work) as processes:
@@ -149,7 +172,11 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Do it all in the folder ``work``, then move the results to ``options.out``; returns the summary."""
     weights = options.weights or demonstration_weights(options.model)
     # What is wrong with weights or device shows here, at once and in one line.
-    Segmenter(weights, device=options.device)
+    segmenter = Segmenter(weights, device=options.device)
+    outputs = [(LABELS, IMAGE), (OVERLAY, COMPRESSED_IMAGE)]
+    if segmenter(np.zeros((64, 64, 3), np.uint8), ("exposure",)).exposure is not None:
+        outputs.append((EXPOSURE, IMAGE))
+    del segmenter
     truth: list[np.ndarray] | None = None
     if options.input:
         source = open_source(options.input, topic=options.topic)
@@ -168,6 +195,7 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         model=options.model,
         weights=weights,
         device=options.device,
+        outputs=outputs,
         seconds=seconds,
         realtime=options.realtime,
     )

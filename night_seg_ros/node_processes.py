@@ -22,7 +22,7 @@ class NodeProcesses:
     def __init__(self, work: Path) -> None:
         self._work = work
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = {
+        self.environment = {
             **os.environ,
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_DOMAIN_ID": str(free_domain()),
@@ -36,7 +36,7 @@ class NodeProcesses:
         with self._log(name).open("wb") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", f"night_seg_ros.{name}", *arguments],
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=None if show else subprocess.STDOUT,

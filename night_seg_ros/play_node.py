@@ -9,9 +9,9 @@ Two ways of waiting, for two ends:
   recorded rate, as a camera would, and a slower segment_node drops frames, as it would in the vehicle.
 - ``answer_topic`` makes it lossless: after each frame the player waits until a message with that frame's
   header stamp comes back on this topic (say ``/segment_node/labels``), and only then sends the next one,
-  no faster than the recorded rate. Every frame gets its result, however slow the network is. Large frames
-  can still get lost on their way to a best-effort subscription, segment_node's default, when the machine is
-  busy; its parameter ``qos_overrides./camera/image_raw.subscription.reliability: reliable`` prevents that.
+  no faster than the recorded rate. Every frame gets its result, however slow the network is. A frame may
+  get lost on its way to a best-effort subscription, segment_node's default: so it is sent again, up to
+  three times within ``answer_timeout``.
 
 On the command line: ``night-seg play drive.mcap --rate 2``. As a node:
 ``ros2 run night_seg_ros play_node --ros-args -p input:=drive.mcap -p rate:=2.0``.
@@ -70,12 +70,16 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
         "lossless: send a frame only after an image with the stamp of the one before came on this topic, "
         "such as /segment_node/labels",
     ),
-    "answer_timeout": (10.0, "seconds to wait for one answer before going on without it"),
+    "answer_timeout": (
+        10.0,
+        "seconds to wait for one answer before going on; meanwhile the frame is sent three times more",
+    ),
     "progress": (False, "show a progress bar on a terminal"),
 }
 
 # Discovery is not symmetric: the others may know of us a little later than we know of them.
 _SETTLE_S = 0.5
+_SENDINGS = 4  # of a frame that gets no answer
 
 
 class PlayError(ValueError):
@@ -135,8 +139,8 @@ class PlayNode(Node):
             self._info_publisher = self.create_publisher(CameraInfo, self.source.info_topic, qos)
 
         self._answer_topic = self.resolve_topic_name(values["answer_topic"]) if values["answer_topic"] else ""
-        self._answer_came = threading.Condition()
-        self._last_answer = -1  # stamp in ns
+        self._awaited = -1  # stamp in ns
+        self._answered = threading.Event()
 
     def _declare(self, name: str, default: Any, description: str) -> Any:
         """The parameter's value, in the type of its default."""
@@ -206,10 +210,11 @@ class PlayNode(Node):
                 stamp = new_stamps.setdefault(stamp, time.time_ns())
                 data = replace_stamp(data, stamp)
             if message.topic == self.topic:
-                self._image_publisher.publish(data)
                 self.sent += 1
                 if self._answer_topic:
-                    self._wait_for_answer(stamp)
+                    self._send_until_answered(data, stamp)
+                else:
+                    self._image_publisher.publish(data)
                 bar.update()
             elif self._info_publisher is not None:
                 self._info_publisher.publish(data)
@@ -256,27 +261,25 @@ class PlayNode(Node):
         self._sleep_until(time.monotonic() + _SETTLE_S)
 
     def _on_answer(self, data: bytes) -> None:
-        with self._answer_came:
-            self._last_answer = read_stamp(data)
-            self._answer_came.notify()
+        if read_stamp(data) == self._awaited:
+            self._answered.set()
 
-    def _wait_for_answer(self, stamp: int) -> None:
-        """Return when the answer with this stamp is there, or after ``answer_timeout``."""
-        give_up = time.monotonic() + self._answer_timeout
-        with self._answer_came:
-            while self._last_answer != stamp:
-                left = give_up - time.monotonic()
-                if not self.context.ok():
+    def _send_until_answered(self, data: bytes, stamp: int) -> None:
+        """Publish, and return when the answer with this stamp is there, or after ``answer_timeout``."""
+        self._awaited = stamp
+        self._answered.clear()
+        for _ in range(_SENDINGS):
+            self._image_publisher.publish(data)
+            give_up = time.monotonic() + self._answer_timeout / _SENDINGS
+            while self.context.ok() and (left := give_up - time.monotonic()) > 0:
+                if self._answered.wait(min(left, 0.1)):
                     return
-                if left <= 0:
-                    self.unanswered += 1
-                    self.get_logger().warning(
-                        f"frame {self.sent}: nothing on {self._answer_topic} in {self._answer_timeout:g} s. "
-                        "Was it unreadable, or lost by a best-effort subscription?"
-                    )
-                    return
-                self._answer_came.wait(min(left, 0.1))
-            self._last_answer = -1
+            if not self.context.ok():
+                return
+        self.unanswered += 1
+        self.get_logger().warning(
+            f"frame {self.sent}: nothing on {self._answer_topic} in {self._answer_timeout:g} s; going on"
+        )
 
     def _sleep_until(self, due: float) -> None:
         """Sleep until a time of the monotonic clock, but not through a shutdown."""

@@ -1,7 +1,8 @@
 """Records topics of the demo into a rosbag2 (mcap): every message, byte for byte, with its time of receipt.
 
 It ends when the player has gone and nothing more comes, or on Ctrl-C. The bag appears at its place only
-when it is complete.
+when it is complete. On ``--answers`` it tells which frames it has, with all that belongs to them: a player
+that waits for these answers loses none, however late a process gets its share of the processor.
 
     python -m night_seg_ros.record_node BAG --topic /camera/image_raw sensor_msgs/msg/Image --topic ...
 """
@@ -28,22 +29,28 @@ from rclpy.qos import QoSProfile
 from rclpy.utilities import remove_ros_args, try_shutdown
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import Image
+
+from night_seg_ros.sources import read_stamp
 
 
 class RecordNode(Node):
     """Writes messages to an open bag. ``done`` becomes true ``quiet`` seconds after the end.
 
-    The end: the first topic has lost its last publisher, and no message came on a topic of ``topics``
-    since. Topics of ``others`` (diagnostics, say, that go on for ever) are recorded but not waited for.
+    The end: the first topic, the player's, has lost its last publisher, and no message came on a topic of
+    ``topics`` since.
 
     Args:
         writer: an open rosbags Writer.
-        topics: message type (such as ``sensor_msgs/msg/Image``) by topic name.
-        others: the same.
+        topics: message type (such as ``sensor_msgs/msg/Image``) by topic name; of messages with a header.
+        others: the same; these (diagnostics, say, that go on for ever) are recorded but not waited for.
         quiet: seconds of silence that make the end.
+        answers: topic for an empty image with the stamp of each frame that has come on all of ``topics``.
     """
 
-    def __init__(self, writer: Writer, topics: dict[str, str], others: dict[str, str], quiet: float) -> None:
+    def __init__(
+        self, writer: Writer, topics: dict[str, str], others: dict[str, str], quiet: float, answers: str
+    ) -> None:
         super().__init__("record_node")
         self.counts = dict.fromkeys([*topics, *others], 0)
         self.done = False
@@ -54,6 +61,8 @@ class RecordNode(Node):
         self._first = next(iter(topics))
         self._quiet = quiet
         self._had_player = False
+        self._missing: dict[int, set[str]] = {}  # topics on which a frame has yet to come, by its stamp
+        self._answers = self.create_publisher(Image, answers, 5)
         self._last_time = time.monotonic()
         typestore = get_typestore(Stores.ROS2_JAZZY)
         # Reliable and deep: the recording shall not lose what the node has sent.
@@ -69,8 +78,17 @@ class RecordNode(Node):
     def _on_message(self, topic: str, connection: Any, data: bytes) -> None:
         self._to_write.put((connection, time.time_ns(), data))
         self.counts[topic] += 1
-        if topic in self._waited_for:
-            self._last_time = time.monotonic()
+        if topic not in self._waited_for:
+            return
+        self._last_time = time.monotonic()
+        stamp = read_stamp(data)
+        missing = self._missing.setdefault(stamp, set(self._waited_for))
+        missing.discard(topic)
+        if not missing:
+            # Said again when a frame comes again: the first answer was not heard, then.
+            answer = Image()
+            answer.header.stamp.sec, answer.header.stamp.nanosec = divmod(stamp, 10**9)
+            self._answers.publish(answer)
 
     def finish(self) -> None:
         """Write what is left; raises what went wrong in writing. To be called before the bag is closed."""
@@ -113,6 +131,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--quiet", type=float, default=2.0, help="seconds of silence that end it (default: 2)"
     )
+    parser.add_argument(
+        "--answers",
+        default="~/complete",
+        help="topic for the stamps of the frames that have come on all topics (default: ~/complete)",
+    )
     options = parser.parse_args(remove_ros_args(argv))
     if options.bag.exists():
         parser.error(f"{options.bag} exists already")
@@ -125,7 +148,9 @@ def main(argv: list[str] | None = None) -> int:
         writer = Writer(work / options.bag.name, version=9, storage_plugin=StoragePlugin.MCAP)
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         with writer:
-            node = RecordNode(writer, dict(options.topic), dict(options.other), options.quiet)
+            node = RecordNode(
+                writer, dict(options.topic), dict(options.other), options.quiet, options.answers
+            )
             try:
                 while not node.done:
                     rclpy.spin_once(node, timeout_sec=0.2)

@@ -54,28 +54,31 @@ class Recording:
         """Index of the frame, and its picture on this topic as (H, W, 3) uint8 BGR."""
         if topic not in self.topics:
             return
-        index = {stamp: number for number, stamp in enumerate(self.stamps)}
+        index = {stamp: number for number, stamp in enumerate(self.stamps)}  # of those still to come
         # What cannot be decoded, the node has rejected and counted.
         for frame in open_source(self.bag, topic=topic).frames(on_error=lambda _: None):
             if frame.stamp_ns in index:
-                yield index[frame.stamp_ns], frame.image
+                yield index.pop(frame.stamp_ns), frame.image
 
 
 def read_recording(bag: Path, topic: str) -> Recording:
     """Read stamps, latencies and diagnostics."""
     recording = Recording(bag, topic)
     typestore = get_typestore(Stores.ROS2_JAZZY)
+    # In order, and each one once: a frame that is sent again, for want of an answer, keeps its stamp.
+    stamps: dict[int, None] = {}
     with Reader(bag) as reader:
         for connection, time_ns, data in reader.messages():
             recording.topics.add(connection.topic)
             if connection.topic == topic:
-                recording.stamps.append(read_stamp(data))
+                stamps[read_stamp(data)] = None
             elif connection.topic == LABELS:
                 stamp = read_stamp(data)
-                recording.latencies[stamp] = (time_ns - stamp) / 1e9
+                recording.latencies.setdefault(stamp, (time_ns - stamp) / 1e9)
             elif connection.topic == DIAGNOSTICS:
                 message: Any = typestore.deserialize_cdr(data, connection.msgtype)
                 recording.node = {pair.key: pair.value for pair in message.status[0].values}
+    recording.stamps = list(stamps)
     return recording
 
 
@@ -163,7 +166,8 @@ def summarise(
     latencies = [1000 * recording.latencies[recording.stamps[index]] for index in recording.processed]
     height, width = measured.size
     frames, processed = len(recording.stamps), len(latencies)
-    rejected = int(recording.node.get("frames_rejected", 0))
+    # The node counts a frame that it rejected, and that was sent again, twice.
+    rejected = min(int(recording.node.get("frames_rejected", 0)), frames - processed)
     summary: dict[str, Any] = {
         "drive": drive,
         "replay": "realtime" if realtime else "lossless",

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bag_files import COMPRESSED, INFO, START, camera_info, drive, pictures, png_image, write_bag
+from bag_files import COMPRESSED, IMAGE, INFO, START, camera_info, drive, pictures, png_image, write_bag
 from rosbags.rosbag2 import Reader
 
 from night_seg_ros import cli
@@ -171,14 +171,42 @@ def test_recorder_is_complete_or_nothing(tmp_path: Path, ros_domain: int) -> Non
     bag = drive(tmp_path / "drive", pictures(5))
     copy = tmp_path / "copy"
     with NodeProcesses(tmp_path) as processes:
-        topic = ["--topic", "/camera/image_raw", "sensor_msgs/msg/Image"]
-        processes.start("record_node", [str(copy), *topic, "--quiet", "0.5"])
-        processes.start("play_node", [str(bag), "--rate", "10"])
+        processes.start("record_node", [str(copy), "--topic", "/camera/image_raw", IMAGE])
+        processes.start("play_node", [str(bag), "--rate", "10", "--answer-topic", "/record_node/complete"])
         processes.wait("play_node", 60)
-        assert not copy.exists()
         processes.wait("record_node", 60)
     assert [m.data for m in open_source(copy).messages()] == [m.data for m in open_source(bag).messages()]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["copy", "drive"]
+
+
+def test_player_waits_for_what_the_recorder_lacks(tmp_path: Path, ros_domain: int) -> None:
+    """The labels of a frame come when it is sent for the second time: all is recorded all the same."""
+    pytest.importorskip("rclpy")
+    from listener import Listener
+
+    sent: list[int] = []
+
+    def answer_the_second(listener: Listener, data: bytes) -> None:
+        sent.append(read_stamp(data))
+        if sent.count(sent[-1]) == 2:
+            listener.answer(sent[-1])
+
+    bag = drive(tmp_path / "drive", pictures(2))
+    with NodeProcesses(tmp_path) as processes, pytest.MonkeyPatch.context() as patch:
+        topics = ["--topic", "/camera/image_raw", IMAGE, "--topic", "/answers", IMAGE]
+        processes.start("record_node", [str(tmp_path / "copy"), *topics])
+        waiting = ["--answer-topic", "/record_node/complete", "--answer-timeout", "8"]
+        processes.start("play_node", [str(bag), "--wait-for-subscribers", "2", *waiting])
+        patch.setenv("ROS_DOMAIN_ID", processes.environment["ROS_DOMAIN_ID"])
+        listener = Listener({"/camera/image_raw": IMAGE}, on_message=answer_the_second)
+        try:
+            processes.wait("play_node", 60)
+            processes.wait("record_node", 60)
+        finally:
+            listener.close()
+    recorded = stamps(tmp_path / "copy")
+    assert sorted(set(recorded["/camera/image_raw"])) == [START, START + STEP]
+    assert sorted(set(recorded["/answers"])) == [START, START + STEP]
 
 
 def test_contact_sheet_shows_what_it_is_given() -> None:

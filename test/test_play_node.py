@@ -29,65 +29,17 @@ from bag_files import (
 )
 
 rclpy = pytest.importorskip("rclpy")
+from listener import TIMEOUT, Listener  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 
 from night_seg_ros.image_files import VideoFile  # noqa: E402
 from night_seg_ros.play_node import PlayError, PlayNode  # noqa: E402
 from night_seg_ros.sources import SourceError, read_stamp, replace_stamp  # noqa: E402
 
-CLASSES = {IMAGE: Image, COMPRESSED: CompressedImage, INFO: CameraInfo}
-TIMEOUT = 30.0
 STEP = 10**8
-
-
-class Listener:
-    """A subscriber in a ROS context of its own, spun by its own thread; ``got`` are (topic, bytes)."""
-
-    def __init__(
-        self,
-        topics: dict[str, str],
-        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
-        on_message: Callable[[Listener, bytes], None] = lambda *_: None,
-    ) -> None:
-        self.got: list[tuple[str, bytes]] = []
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node("listener", context=self.context)
-        self.answers = self.node.create_publisher(Image, "/answers", 5)
-        for topic, kind in topics.items():
-
-            def take(data: bytes, topic: str = topic) -> None:
-                self.got.append((topic, data))
-                on_message(self, data)
-
-            qos = QoSProfile(depth=50, reliability=reliability)
-            self.node.create_subscription(CLASSES[kind], topic, take, qos, raw=True)
-        self._stopping = False
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._stopping:
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def wait_for(self, count: int) -> list[tuple[str, bytes]]:
-        """What came, as soon as it is ``count`` messages."""
-        end = time.monotonic() + TIMEOUT
-        while len(self.got) < count and time.monotonic() < end:
-            time.sleep(0.01)
-        assert len(self.got) == count
-        return self.got
-
-    def close(self) -> None:
-        self._stopping = True
-        self._thread.join()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture
@@ -254,14 +206,7 @@ def test_answer_topic_never_sends_ahead(tmp_path: Path, ros: None, listen: Calla
         nonlocal most
         outstanding.append(read_stamp(data))
         most = max(most, len(outstanding))
-
-        def later() -> None:
-            reply = Image()
-            stamp = outstanding.pop(0)
-            reply.header.stamp.sec, reply.header.stamp.nanosec = divmod(stamp, 10**9)
-            listener.answers.publish(reply)
-
-        threading.Timer(0.1, later).start()
+        threading.Timer(0.1, lambda: listener.answer(outstanding.pop(0))).start()
 
     listener = listen({"/camera/image_raw": IMAGE}, on_message=answer)
     node = play(drive(tmp_path / "drive", pictures(6)), answer_topic="/answers", rate=1000.0)
@@ -269,12 +214,27 @@ def test_answer_topic_never_sends_ahead(tmp_path: Path, ros: None, listen: Calla
     listener.wait_for(6)
 
 
+def test_lost_frame_is_sent_again(tmp_path: Path, ros: None, listen: Callable[..., Listener]) -> None:
+    seen: list[int] = []
+
+    def answer_the_second(listener: Listener, data: bytes) -> None:
+        seen.append(read_stamp(data))
+        if seen.count(seen[-1]) == 2:
+            listener.answer(seen[-1])
+
+    listen({"/camera/image_raw": IMAGE}, on_message=answer_the_second)
+    node = play(drive(tmp_path / "drive", pictures(3)), answer_topic="/answers", answer_timeout=4.0)
+    assert (node.sent, node.unanswered) == (3, 0)
+    assert seen == sorted([*range(START, START + 3 * STEP, STEP)] * 2)
+
+
 def test_missing_answers_are_counted(tmp_path: Path, ros: None, listen: Callable[..., Listener]) -> None:
     listener = listen({"/camera/image_raw": IMAGE})
-    bag = drive(tmp_path / "drive", pictures(3))
-    node = play(bag, answer_topic="/answers", answer_timeout=0.1)
-    assert (node.sent, node.unanswered) == (3, 3)
-    listener.wait_for(3)
+    bag = drive(tmp_path / "drive", pictures(2))
+    node = play(bag, answer_topic="/answers", answer_timeout=0.2)
+    assert (node.sent, node.unanswered) == (2, 2)
+    stamps = [read_stamp(data) for _, data in listener.wait_for(8)]
+    assert stamps == [START] * 4 + [START + STEP] * 4
 
 
 def test_duration_and_loop(tmp_path: Path, ros: None, listen: Callable[..., Listener]) -> None:
