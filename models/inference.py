@@ -19,6 +19,15 @@ MIN_SIDE = 32
 _BAND_ELEMENTS = 1 << 21  # logits that are upsampled at once: 8 MiB, small enough for the caches
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device has bf16 arithmetic of its own, which is then faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Older torch can't tell what the CPU computes in.
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def network_size(height: int, width: int, input_size: InputSize) -> tuple[int, int]:
     """Height and width at which the network sees an image; no side is under 32 pixels."""
     if input_size is None:

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(
             f"night-seg {name}: the Python package {error.name!r} is missing; "
-            "install it with: pip install 'night_seg_ros[ros,train]'",
+            "install it with: pip install '.[ros,train]' in its checkout",
             file=sys.stderr,
         )
         return 1

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.models.checkpoint import CheckpointError, load_model
 from night_seg_ros.models.classes import CLASSES, IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
-from night_seg_ros.models.inference import InputSize, predict_labels, preprocess
+from night_seg_ros.models.inference import InputSize, computes_in_bf16, predict_labels, preprocess
 
 OUTPUTS = ("labels", "exposure", "confidence", "relit")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -116,7 +116,7 @@ class Segmenter:
             input_size = self.metadata.get("input_size")
         self.input_size: InputSize = tuple(input_size) if isinstance(input_size, list) else input_size
         self._dtype = PRECISIONS[self.precision]
-        self._model = model.eval().to(self.device, self._dtype, memory_format=torch.channels_last)
+        self._model = model.eval().to(self.device, self._dtype).to(memory_format=torch.channels_last)
         self._mean = torch.tensor(IMAGENET_MEAN, device=self.device).view(3, 1, 1)
         self._std = torch.tensor(IMAGENET_STD, device=self.device).view(3, 1, 1)
         self._pinned: torch.Tensor | None = None  # upload buffer, kept between frames of one size
@@ -179,11 +179,9 @@ def _choose_device(device: str) -> torch.device:
 
 def _choose_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
-        if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        # Older torch can't tell what the CPU computes in.
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-        return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+        if computes_in_bf16(device):
+            return "bf16"
+        return "fp16" if device.type == "cuda" else "fp32"
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; give auto, {', '.join(PRECISIONS)}")
     return precision

@@ -182,7 +182,7 @@ class Bag:
         except ImportError as error:
             raise SourceError(
                 f"{self.path}: decoding a bag needs the ROS messages ({error}); source a ROS distribution or "
-                "pip install 'night_seg_ros[ros]'"
+                "pip install '.[ros]' in the package's checkout"
             ) from error
 
         decode = image_to_bgr if self.message_type == IMAGE else compressed_to_bgr

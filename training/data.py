@@ -19,7 +19,7 @@ from night_seg_ros.training.datasets import (
     CityscapesDataset,
     DataError,
     FolderDataset,
-    Sample,
+    LabelledImages,
     SyntheticStreets,
     to_sample,
 )
@@ -75,7 +75,7 @@ class DataConfig:
     workers: int
 
 
-def build_source(config: SourceConfig, root: str, night: bool) -> Dataset[Sample]:
+def build_source(config: SourceConfig, root: str, night: bool) -> LabelledImages:
     """The data set of a source; ``night`` chooses the rendering of synthetic streets."""
     path = Path(root) / config.root
     if config.dataset == "folder":
@@ -85,7 +85,7 @@ def build_source(config: SourceConfig, root: str, night: bool) -> Dataset[Sample
     return SyntheticStreets(night, length=SYNTHETIC_TRAINING)
 
 
-def build_validation(config: SourceConfig, data: DataConfig) -> Dataset[Sample]:
+def build_validation(config: SourceConfig, data: DataConfig) -> LabelledImages:
     """The images that a source is scored on: for synthetic streets, scenes that no training sees."""
     if config.dataset == "synthetic":
         return SyntheticStreets(config.night > 0, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING)
@@ -132,7 +132,7 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         source = self.sources[choice]
         night = bool(rng.random() < source.night)
         dataset = self.datasets[choice][night]
-        sample = dataset[int(rng.integers(len(dataset)))]  # type: ignore[arg-type]
+        sample = dataset[int(rng.integers(len(dataset)))]
         if sample["image"].shape[-2:] != sample["label"].shape[-2:]:
             raise DataError(
                 f"{sample['name']}: image {tuple(sample['image'].shape[-2:])} and "

@@ -101,7 +101,12 @@ class SyntheticStreets(Dataset[Sample]):
             raise IndexError(index)
         seed = self.first_seed + index
         frame = StreetScene(seed).render(*self.size, day=not self.night, night=self.night)
-        return to_sample(frame.night if self.night else frame.day, frame.label, f"street_{seed:06d}")
+        image = frame.night if self.night else frame.day
+        assert image is not None
+        return to_sample(image, frame.label, f"street_{seed:06d}")
+
+
+LabelledImages = FolderDataset | CityscapesDataset | SyntheticStreets
 
 
 def to_sample(image: np.ndarray, label: np.ndarray, name: str) -> Sample:

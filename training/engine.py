@@ -25,6 +25,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.models.inference import computes_in_bf16
 from night_seg_ros.training.data import DataConfig, TrainingStream, build_validation, training_loader
 from night_seg_ros.training.evaluate import evaluate
 
@@ -165,12 +166,13 @@ class Engine:
             )
             for source in data.validation
         }
+        self.logger = TensorBoardLogger(self.out, name="logs", version="")
         self.fabric = Fabric(
             accelerator=run.accelerator,
             devices=run.devices,
             num_nodes=run.nodes,
             precision=_choose_precision(run),
-            loggers=TensorBoardLogger(self.out, name="logs", version=""),
+            loggers=self.logger,
         )
         self.fabric.launch()
         model = method.networks["model"]
@@ -219,7 +221,7 @@ class Engine:
                     progress.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
                 if self.step % run.picture_every == 0 and fabric.global_rank == 0:
                     for name, picture in self.method.pictures(batch).items():
-                        fabric.logger.experiment.add_image(name, picture, self.step)
+                        self.logger.experiment.add_image(name, picture, self.step)
                 if self.step % run.validate_every == 0:
                     self._validate()
                 if self.step % run.save_every == 0:
@@ -335,7 +337,5 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 def _choose_precision(run: RunConfig) -> Literal["bf16-mixed", "32-true"]:
     if run.precision != "auto":
         return run.precision
-    if run.accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16-mixed" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "32-true"
+    on_cuda = run.accelerator != "cpu" and torch.cuda.is_available()
+    return "bf16-mixed" if computes_in_bf16(torch.device("cuda" if on_cuda else "cpu")) else "32-true"

@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = FolderDataset(arguments.images, arguments.labels)
     weights = arguments.weights or demonstration_weights(arguments.model)
     model, metadata = load_model(weights)
-    model = model.to(arguments.device, memory_format=torch.channels_last)
+    model = model.to(arguments.device).to(memory_format=torch.channels_last)
     scores = evaluate(
         model,
         (dataset[i] for i in tqdm(range(len(dataset)), "evaluate", unit="image")),

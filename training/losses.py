@@ -16,6 +16,9 @@ class ExposureTarget(nn.Module):
     Shape: normalised image (N, 3, H, W) -> (N, 1, H, W) in [0, 1].
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -37,6 +40,8 @@ class EGNetLoss(nn.Module):
         255 = ignored -> the two weighted terms ``segmentation`` and ``exposure``, scalars. The logits are
         upsampled to the label's size. A batch of ignored pixels only gives a segmentation term of 0.
     """
+
+    class_weights: Tensor | None
 
     def __init__(self, alpha: float, beta: float, class_weights: list[float] | None = None) -> None:
         super().__init__()
