@@ -214,8 +214,9 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     write_video(recording, options.out / "overlay.mp4", video_rate, measured.size)
     subtitle = (
         f"{drive}: {summary['frames_processed']} of {summary['frames_in']} frames, "
-        f"{summary['width']}x{summary['height']}   \u00b7   latency median "
-        f"{summary['latency_median_ms']:.0f} ms, p99 {summary['latency_p99_ms']:.0f} ms "
+        f"{summary['width']}x{summary['height']}{' and other sizes' if summary['other_sizes'] else ''}"
+        f"   \u00b7   latency median {summary['latency_median_ms']:.0f} ms, "
+        f"p99 {summary['latency_p99_ms']:.0f} ms "
         f"on {summary['device']} ({summary['precision']})"
     )
     title = f"A night drive through {TITLES.get(summary['model'], summary['model'])}"
