@@ -188,7 +188,7 @@ def test_player_waits_for_what_the_recorder_lacks(tmp_path: Path, ros_domain: in
 
     def answer_the_second(listener: Listener, data: bytes) -> None:
         sent.append(read_stamp(data))
-        if sent.count(sent[-1]) == 2:
+        if sent.count(sent[-1]) >= 2:
             listener.answer(sent[-1])
 
     bag = drive(tmp_path / "drive", pictures(2))

@@ -219,13 +219,14 @@ def test_lost_frame_is_sent_again(tmp_path: Path, ros: None, listen: Callable[..
 
     def answer_the_second(listener: Listener, data: bytes) -> None:
         seen.append(read_stamp(data))
-        if seen.count(seen[-1]) == 2:
+        if seen.count(seen[-1]) >= 2:
             listener.answer(seen[-1])
 
     listen({"/camera/image_raw": IMAGE}, on_message=answer_the_second)
     node = play(drive(tmp_path / "drive", pictures(3)), answer_topic="/answers", answer_timeout=4.0)
     assert (node.sent, node.unanswered) == (3, 0)
-    assert seen == sorted([*range(START, START + 3 * STEP, STEP)] * 2)
+    assert sorted(set(seen)) == [START, START + STEP, START + 2 * STEP]
+    assert all(seen.count(stamp) >= 2 for stamp in seen)
 
 
 def test_missing_answers_are_counted(tmp_path: Path, ros: None, listen: Callable[..., Listener]) -> None:
