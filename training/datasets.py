@@ -6,6 +6,7 @@ tv_tensors, so that torchvision's v2 transforms treat each as what it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,53 +28,53 @@ class DataError(ValueError):
     """Data that can't be used; the message says what is wrong, where, and what was expected."""
 
 
-class FolderDataset(Dataset[Sample]):
-    """Images of one folder with label images of the same names (train ids, single-channel PNG) in another.
+class LabelledFiles(Dataset[Sample]):
+    """Image files, each with a label file.
+
+    Args:
+        images: folder that is searched for images, sub-folders too.
+        label_of: path of the label of an image, given the image's path below ``images``.
+        read_label: reads a label file as train ids, (H, W) uint8.
 
     Raises:
         DataError: a folder is missing or empty, or an image has no label.
     """
+
+    def __init__(
+        self, images: Path, label_of: Callable[[Path], Path], read_label: Callable[[Path], np.ndarray]
+    ) -> None:
+        self.read_label = read_label
+        self.pairs: list[tuple[Path, Path]] = []
+        for image in _list_images(images):
+            label = label_of(image.relative_to(images))
+            if not label.is_file():
+                raise DataError(f"image {image} has no label: expected {label}")
+            self.pairs.append((image, label))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        image, label = self.pairs[index]
+        return to_sample(read_image(image), self.read_label(label), image.stem)
+
+
+class FolderDataset(LabelledFiles):
+    """Images of one folder, and in another label images of the same names: train ids, single-channel PNG."""
 
     def __init__(self, images: str | Path, labels: str | Path) -> None:
-        self.pairs: list[tuple[Path, Path]] = []
-        images, labels = Path(images), Path(labels)
-        for image in _list_images(images):
-            label = labels / image.relative_to(images).with_suffix(".png")
-            if not label.is_file():
-                raise DataError(f"image {image} has no label: expected {label}")
-            self.pairs.append((image, label))
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        image, label = self.pairs[index]
-        return to_sample(read_image(image), read_train_ids(label), image.stem)
+        super().__init__(Path(images), lambda image: Path(labels) / image.with_suffix(".png"), read_train_ids)
 
 
-class CityscapesDataset(Dataset[Sample]):
-    """Cityscapes as its owners ship it: ``leftImg8bit/SPLIT/CITY``, ``gtFine/SPLIT/CITY`` with label ids.
-
-    Raises:
-        DataError: a folder is missing or empty, or an image has no label.
-    """
+class CityscapesDataset(LabelledFiles):
+    """Cityscapes as its owners ship it: ``leftImg8bit/SPLIT/CITY``, ``gtFine/SPLIT/CITY`` with label ids."""
 
     def __init__(self, root: str | Path, split: str) -> None:
-        images, labels = Path(root) / "leftImg8bit" / split, Path(root) / "gtFine" / split
-        self.pairs: list[tuple[Path, Path]] = []
-        for image in _list_images(images):
-            stem = image.stem.removesuffix("_leftImg8bit")
-            label = labels / image.parent.relative_to(images) / f"{stem}_gtFine_labelIds.png"
-            if not label.is_file():
-                raise DataError(f"image {image} has no label: expected {label}")
-            self.pairs.append((image, label))
+        def label_of(image: Path) -> Path:
+            name = image.name.replace("_leftImg8bit.png", "_gtFine_labelIds.png")
+            return Path(root) / "gtFine" / split / image.parent / name
 
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        image, label = self.pairs[index]
-        return to_sample(read_image(image), LABEL_ID_TO_TRAIN_ID[_read_single_channel(label)], image.stem)
+        super().__init__(Path(root) / "leftImg8bit" / split, label_of, read_label_ids)
 
 
 class SyntheticStreets(Dataset[Sample]):
@@ -106,7 +107,7 @@ class SyntheticStreets(Dataset[Sample]):
         return to_sample(image, frame.label, f"street_{seed:06d}")
 
 
-LabelledImages = FolderDataset | CityscapesDataset | SyntheticStreets
+LabelledImages = LabelledFiles | SyntheticStreets
 
 
 def to_sample(image: np.ndarray, label: np.ndarray, name: str) -> Sample:
@@ -144,6 +145,15 @@ def read_train_ids(path: Path) -> np.ndarray:
             f"0..{NUM_CLASSES - 1} and {IGNORE}. If they are Cityscapes label ids, convert them"
         )
     return label
+
+
+def read_label_ids(path: Path) -> np.ndarray:
+    """Read a label image of Cityscapes label ids as train ids, (H, W) uint8.
+
+    Raises:
+        DataError: it can't be decoded, or holds colours.
+    """
+    return LABEL_ID_TO_TRAIN_ID[_read_single_channel(path)]
 
 
 def _read_single_channel(path: Path) -> np.ndarray:
