@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from ros_fixtures import ros_domain
+
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import save_checkpoint
 
 __all__ = ["ros_domain"]
 
@@ -19,3 +23,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small EGNet that has learnt nothing, as a checkpoint."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "egnet.safetensors"
+    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {})
+    return path

@@ -7,23 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from bag_files import drive, pictures
 
 from night_seg_ros import cli
 from night_seg_ros.image_files import VideoFile, fit, write_image
-from night_seg_ros.models import build_model
-from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.segmenter import Segmenter
 from night_seg_ros.sources import open_source
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "egnet.safetensors"
-    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {})
-    return path
 
 
 @pytest.fixture

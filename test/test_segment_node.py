@@ -18,7 +18,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
@@ -46,14 +45,6 @@ from night_seg_ros.segmenter import Segmenter
 
 TIMEOUT = 20.0  # seconds to wait for what must happen
 SENSOR_DATA = qos_profile_sensor_data
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "egnet.safetensors"
-    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {})
-    return path
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
