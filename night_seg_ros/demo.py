@@ -59,7 +59,7 @@ DRIVE_SEED = 200_014  # no network has seen it: the scenes of training and valid
 FOLDER_RATE = 2.0  # separate images are looked at, not driven through
 START_S = 180.0  # importing torch from a cold, slow disk takes its time
 ANSWER_S = 30.0
-QUIET_S = 10.0  # in real time, the last answers may come late
+QUIET_S = 5.0  # in real time, the last answers may come late
 
 
 def write_drive(path: Path, seconds: float, seed: int) -> list[np.ndarray]:

@@ -11,14 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 from bag_files import COMPRESSED, IMAGE, INFO, START, camera_info, drive, pictures, png_image, write_bag
 from rosbags.rosbag2 import Reader
 
 from night_seg_ros import cli
 from night_seg_ros.contact_sheet import Row, contact_sheet
-from night_seg_ros.models import build_model
-from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES, PALETTE
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.sources import open_source, read_stamp
@@ -26,14 +23,6 @@ from night_seg_ros.sources import open_source, read_stamp
 LABELS, EXPOSURE = "/segment_node/labels", "/segment_node/exposure"
 OVERLAY = "/segment_node/overlay/compressed"
 STEP = 10**8
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "egnet.safetensors"
-    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {})
-    return path
 
 
 def demo(weights: Path, out: Path, *arguments: object) -> dict[str, Any]:
@@ -195,7 +184,7 @@ def test_player_waits_for_what_the_recorder_lacks(tmp_path: Path, ros_domain: in
     with NodeProcesses(tmp_path) as processes, pytest.MonkeyPatch.context() as patch:
         topics = ["--topic", "/camera/image_raw", IMAGE, "--topic", "/answers", IMAGE]
         processes.start("record_node", [str(tmp_path / "copy"), *topics])
-        waiting = ["--answer-topic", "/record_node/complete", "--answer-timeout", "8"]
+        waiting = ["--answer-topic", "/record_node/complete", "--answer-timeout", "4"]
         processes.start("play_node", [str(bag), "--wait-for-subscribers", "2", *waiting])
         patch.setenv("ROS_DOMAIN_ID", processes.environment["ROS_DOMAIN_ID"])
         listener = Listener({"/camera/image_raw": IMAGE}, on_message=answer_the_second)
