@@ -52,6 +52,7 @@ setup(
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless",
+        "pillow",
         "rosbags",
         "rosbags-image",
         "safetensors",
