@@ -22,7 +22,7 @@ SUBPACKAGES = {f"{NAME}.{folder}": folder for folder in ("models", "training") i
 _init = Path(NAME, "__init__.py").read_text(encoding="utf-8")
 _version = re.search(r'^__version__ = "(.+)"$', _init, re.MULTILINE)
 if _version is None:
-    raise SystemExit(f"{NAME}/__init__.py has no line __version__ = \"...\"")
+    raise SystemExit(f'{NAME}/__init__.py has no line __version__ = "..."')
 
 setup(
     name=NAME,

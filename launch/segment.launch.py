@@ -97,6 +97,11 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         package=PACKAGE,
         executable="play_node",
         parameters=[{"input": values["bag"]}],
+        # Where videos and images go, and most bags: the node listens there, whatever `image` says.
+        remappings=[
+            ("/camera/image_raw", image),
+            ("/camera/image_raw/compressed", [image, "/compressed"]),
+        ],
         ros_arguments=log,
         output="screen",
     )

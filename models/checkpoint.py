@@ -102,6 +102,20 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), {**header["metadata"], "classes": header["classes"], "model": header["model"]}
 
 
+def check_classes(path: str | Path, metadata: dict[str, Any]) -> None:
+    """Refuse a checkpoint whose classes are not those of Cityscapes.
+
+    Raises:
+        CheckpointError: other classes; the message names the first ones.
+    """
+    classes = metadata["classes"]
+    if classes != list(CLASSES):
+        first = ", ".join(map(str, classes[:3]))
+        raise CheckpointError(
+            f"{path}: its {len(classes)} classes ({first} ...) are not the {len(CLASSES)} of Cityscapes"
+        )
+
+
 def demonstration_weights(name: str) -> Path:
     """Path of the small weights that ship with the package for trying a model.
 

@@ -81,7 +81,7 @@ class EGNet(nn.Module):
         """Start both streams from one ResNet's weights, under torchvision's names.
 
         Raises:
-            RuntimeError: a key is missing or misshapen; the message names it.
+            ValueError: a key is missing or misshapen; the message names it.
         """
         _load_part(self.stem, weights, "")
         _load_part(self.stage1, weights, "layer1.")
@@ -107,5 +107,9 @@ def _load_part(part: nn.Module, weights: dict[str, Tensor], prefix: str) -> None
     """Load the entries of ``weights`` under ``prefix`` that ``part`` has."""
     missing = [prefix + key for key in part.state_dict() if prefix + key not in weights]
     if missing:
-        raise RuntimeError(f"pretrained weights lack {len(missing)} entries, first {missing[0]!r}")
+        raise ValueError(f"pretrained weights lack {len(missing)} entries, first {missing[0]!r}")
+    for key, value in part.state_dict().items():
+        shape = tuple(weights[prefix + key].shape)
+        if shape != tuple(value.shape):
+            raise ValueError(f"pretrained {prefix + key!r} has shape {shape}, not {tuple(value.shape)}")
     part.load_state_dict({key: weights[prefix + key] for key in part.state_dict()})

@@ -19,6 +19,25 @@ MIN_SIDE = 32
 _BAND_ELEMENTS = 1 << 21  # logits that are upsampled at once: 8 MiB, small enough for the caches
 
 
+def choose_device(device: str) -> torch.device:
+    """The device of a name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1`` ...
+
+    Raises:
+        ValueError: another name, or a CUDA device that is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"unknown device {device!r}; give auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {device!r} is not there: {torch.cuda.device_count()} CUDA devices found")
+    return chosen
+
+
 def computes_in_bf16(device: torch.device) -> bool:
     """Whether the device has bf16 arithmetic of its own, which is then faster than float32."""
     if device.type == "cuda":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torchvision
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -88,7 +90,7 @@ def read_pretrained(source: str, backbone: str) -> dict[str, Tensor]:
         backbone: a name in ``BACKBONES``.
 
     Raises:
-        ValueError: torchvision has no weights for this backbone.
+        ValueError: torchvision has no weights for this backbone, or the file can't be read.
         FileNotFoundError: no such file.
     """
     if source == "torchvision":
@@ -99,6 +101,9 @@ def read_pretrained(source: str, backbone: str) -> dict[str, Tensor]:
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"no pretrained weights at {path}: give 'torchvision' or a file")
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} holds no weights that can be read safely ({error})") from error

@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     try:
         return int(module.main(rest))
+    except KeyboardInterrupt:
+        return 130
     except (OSError, ValueError) as error:  # what is wrong with the user's input, in one line
         print(f"night-seg {name}: {error}", file=sys.stderr)
         return 1

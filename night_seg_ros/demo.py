@@ -178,6 +178,7 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         outputs.append((EXPOSURE, IMAGE))
     del segmenter
     truth: list[np.ndarray] | None = None
+    metrics = None
     if options.input:
         source = open_source(options.input, topic=options.topic)
         if isinstance(source, Images):
@@ -185,6 +186,11 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         drive, seconds = source.name, options.seconds or 0.0
     else:
         seconds = options.seconds or 10.0
+        from night_seg_ros.training.metrics import (
+            SegmentationMetrics,
+        )  # what is missing shows before the work
+
+        metrics = SegmentationMetrics()
         truth = write_drive(work / "drive", seconds, options.seed)
         source = open_source(work / "drive")
         drive, seconds = f"synthetic street, seed {options.seed}", 0.0
@@ -202,11 +208,6 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     captions = [f"{index / source.rate:.1f} s" for index in range(len(recording.stamps))]
     if isinstance(source, Images) and len(source) == len(captions):
         captions = [path.stem for path in source.paths]
-    metrics = None
-    if truth is not None:
-        from night_seg_ros.training.metrics import SegmentationMetrics
-
-        metrics = SegmentationMetrics()
     measured = measure(recording, captions, truth, metrics)
     summary = summarise(recording, measured, drive, source.rate, options.realtime)
     # Where frames were dropped, the others are shown longer.

@@ -14,9 +14,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from night_seg_ros.models.checkpoint import CheckpointError, load_model
-from night_seg_ros.models.classes import CLASSES, IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
-from night_seg_ros.models.inference import InputSize, computes_in_bf16, predict_labels, preprocess
+from night_seg_ros.models.checkpoint import check_classes, load_model
+from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
+from night_seg_ros.models.inference import (
+    InputSize,
+    choose_device,
+    computes_in_bf16,
+    predict_labels,
+    preprocess,
+)
 
 OUTPUTS = ("labels", "exposure", "confidence", "relit")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -96,7 +102,7 @@ class Segmenter:
         precision: str = "auto",
         input_size: InputSize = None,
     ) -> None:
-        self.device = _choose_device(device)
+        self.device = choose_device(device)
         self.precision = _choose_precision(precision, self.device)
         self.metadata: dict[str, Any] = {}
         self.weights_hash = ""
@@ -105,12 +111,7 @@ class Segmenter:
         else:
             model, self.metadata = load_model(model_or_weights)
             self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]
-            if self.metadata["classes"] != list(CLASSES):
-                first = ", ".join(map(str, self.metadata["classes"][:3]))
-                raise CheckpointError(
-                    f"{model_or_weights}: its {len(self.metadata['classes'])} classes ({first} ...) "
-                    f"are not the {NUM_CLASSES} of Cityscapes"
-                )
+            check_classes(model_or_weights, self.metadata)
         self.model_name = str(getattr(model, "build_arguments", {}).get("name", type(model).__name__))
         if input_size is None:
             input_size = self.metadata.get("input_size")
@@ -163,18 +164,6 @@ class Segmenter:
             self._pinned = torch.empty(frame.shape, dtype=torch.uint8, pin_memory=True)
         self._pinned.copy_(frame)
         return self._pinned.to(self.device)
-
-
-def _choose_device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}; give auto, cpu, cuda or cuda:N") from error
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {device!r} is not there: {torch.cuda.device_count()} CUDA devices found")
-    return chosen
 
 
 def _choose_precision(precision: str, device: torch.device) -> str:

@@ -141,7 +141,7 @@ def test_pretrained_weights_reach_both_streams() -> None:
     for stream in (model.segmentation_stages, model.exposure_stages):
         torch.testing.assert_close(stream[2][1].conv2.weight, weights["layer4.1.conv2.weight"])
     del weights["layer3.0.conv1.weight"]
-    with pytest.raises(RuntimeError, match="layer3.0.conv1.weight"):
+    with pytest.raises(ValueError, match="layer3.0.conv1.weight"):
         model.load_backbone(weights)
 
 

@@ -78,3 +78,15 @@ def test_real_folders(shared_data: Path) -> None:
     cityscapes = CityscapesDataset(shared_data / "cityscapes_mini", "val")
     assert len(cityscapes) == 12
     assert set(cityscapes[0]["label"].unique().tolist()) <= {*range(19), 255}
+
+
+def test_checkpoints_of_other_classes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, images = tmp_path / "w.safetensors", tmp_path / "images"
+    save_checkpoint(weights, build_model("egnet", backbone="resnet10", num_classes=5), {})
+    images.mkdir()
+    cv2.imwrite(str(images / "a.png"), np.zeros((40, 40), np.uint8))
+    arguments = ["evaluate", "--weights", str(weights), "--images", str(images), "--labels", str(images)]
+    assert main(arguments) == 1
+    assert "classes" in capsys.readouterr().err
+    assert main([*arguments, "--device", "tpu9"]) == 1
+    assert "tpu9" in capsys.readouterr().err

@@ -151,6 +151,20 @@ def test_ctrl_c_in_a_real_process_keeps_the_state(streets: Path, tmp_path: Path)
     load_model(out / "model.safetensors")
 
 
+def test_a_bad_label_is_one_line_from_a_worker_too(
+    streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "streets"
+    for kind in ("images", "labels"):
+        (broken / kind / "train").mkdir(parents=True)
+        cv2.imwrite(str(broken / kind / "train" / "a.png"), np.full((64, 64), 26, np.uint8))
+    assert main(recipe(broken, tmp_path / "run", **{"data.workers": 1})) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert (
+        "label ids" in lines[-1] and "a.png" in lines[-1] and not any("Traceback" in line for line in lines)
+    )
+
+
 def test_poly_schedule_by_formula() -> None:
     schedule = ScheduleConfig(iterations=100, power=0.9, warmup=10)
     assert poly_factor(0, schedule) == pytest.approx(0.1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from night_seg_ros.training.datasets import DataError
+
 METHODS = {"egnet": "night_seg_ros.training.train_egnet"}
 
 
@@ -54,7 +56,9 @@ def run_training(function: Callable[..., Path], program: str, argv: list[str] | 
     try:
         model = function(**values)
     except (OSError, ValueError, FloatingPointError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        # From a worker process, the message comes behind that process's traceback.
+        message = str(error).strip().splitlines()[-1] if isinstance(error, DataError) else str(error)
+        print(f"{program}: {message}", file=sys.stderr)
         return 1
     print(f"model: {model}")
     return 0

@@ -285,6 +285,8 @@ class Engine:
             "networks": {name: network.state_dict() for name, network in self.method.networks.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average is not None else None,
+            "scores": self.scores,
+            "scored_step": self.scored_step,
         }
         temporary = self.out / ".state.pt.tmp"
         torch.save(state, temporary)
@@ -314,6 +316,7 @@ class Engine:
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
         self.step = int(state["step"])
+        self.scores, self.scored_step = state["scores"], int(state["scored_step"])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +14,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from night_seg_ros.models.checkpoint import demonstration_weights, load_model
-from night_seg_ros.models.inference import InputSize, predict_labels, preprocess
-from night_seg_ros.training.datasets import FolderDataset, Sample
+from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
+from night_seg_ros.models.inference import InputSize, choose_device, predict_labels, preprocess
+from night_seg_ros.training.datasets import DataError, FolderDataset, Sample
 from night_seg_ros.training.metrics import SegmentationMetrics
 
 
@@ -81,20 +82,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--weights", help="checkpoint (.safetensors); default: the demonstration weights")
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--labels", required=True, help="folder of label PNGs of the same names, train ids")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--json", metavar="OUT", help="also write the scores here")
     arguments = parser.parse_args(argv)
     dataset = FolderDataset(arguments.images, arguments.labels)
     weights = arguments.weights or demonstration_weights(arguments.model)
+    device = choose_device(arguments.device)
     model, metadata = load_model(weights)
-    model = model.to(arguments.device).to(memory_format=torch.channels_last)
+    check_classes(weights, metadata)
+    model = model.to(device).to(memory_format=torch.channels_last)
     scores = evaluate(
         model,
         (dataset[i] for i in tqdm(range(len(dataset)), "evaluate", unit="image")),
         input_size=metadata.get("input_size"),
-        device=arguments.device,
+        device=device,
         progress=False,
     )
+    if math.isnan(scores["miou"]):
+        raise DataError(f"{arguments.labels}: every pixel of these labels is ignored (255)")
     print(f"{weights}\n{format_scores(scores)}")
     if arguments.json:
         write_json(arguments.json, scores)
