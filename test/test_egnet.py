@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from night_seg_ros.models import build_model
 from night_seg_ros.models.egnet import ExposureGuidance
-from night_seg_ros.models.resnet import BACKBONES, ResNetStages
+from night_seg_ros.models.resnet import BACKBONES, ResNetStages, read_pretrained
 from night_seg_ros.training.losses import EGNetLoss, ExposureTarget, cross_entropy
 
 
@@ -143,6 +145,15 @@ def test_pretrained_weights_reach_both_streams() -> None:
     del weights["layer3.0.conv1.weight"]
     with pytest.raises(ValueError, match="layer3.0.conv1.weight"):
         model.load_backbone(weights)
+
+
+def test_pretrained_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="none.pth"):
+        read_pretrained(str(tmp_path / "none.pth"), "resnet18")
+    for name in ("bad.pth", "bad.safetensors"):
+        (tmp_path / name).write_bytes(b"no weights")
+        with pytest.raises(ValueError, match=name):
+            read_pretrained(str(tmp_path / name), "resnet18")
 
 
 def test_unknown_names_list_the_known() -> None:

@@ -169,28 +169,24 @@ class StreetScene:
         def seed() -> int:
             return int(rng.integers(1 << 30))
 
+        def fill(x: float, z: float, speed: float, rare_share: float, gap: tuple[float, float]) -> None:
+            """Put vehicles on a lane, from z to the end of the loop."""
+            while z < LOOP - 25:
+                what = rare.pop() if rare and rng.random() < rare_share else kind()
+                if what == "bicycle":
+                    rare.append(what)
+                    what = "car"
+                out.append(Vehicle(what, x, z + _LONGER.get(what, 0.0), speed, seed()))
+                z += float(rng.uniform(*gap)) + 12 * (what in ("bus", "truck")) + 26 * (what == "train")
+
         for lane in range(self.own_lanes):
-            x = self.drive_side * self.lane * (lane + 0.5)
             ego = lane == ego_lane
             speed = SPEED if ego else float(rng.uniform(8.5, 11.5))
             z = float(rng.uniform(9, 28)) if ego else float(rng.uniform(0, 20))
-            while z < LOOP - 25:
-                what = rare.pop() if rare and rng.random() < 0.35 else kind()
-                if what == "bicycle":
-                    rare.append(what)
-                    what = "car"
-                out.append(Vehicle(what, x, z + _LONGER.get(what, 0.0), speed, seed()))
-                z += float(rng.uniform(10, 40)) + 12 * (what in ("bus", "truck")) + 26 * (what == "train")
+            fill(self.drive_side * self.lane * (lane + 0.5), z, speed, 0.35, (10, 40))
         for lane in range(self.other_lanes):
-            x = -self.drive_side * self.lane * (lane + 0.5)
             speed, z = -float(rng.uniform(6, 12)), float(rng.uniform(4, 20))
-            while z < LOOP - 25:
-                what = rare.pop() if rare and rng.random() < 0.5 else kind()
-                if what == "bicycle":
-                    rare.append(what)
-                    what = "car"
-                out.append(Vehicle(what, x, z + _LONGER.get(what, 0.0), speed, seed()))
-                z += float(rng.uniform(9, 35)) + 12 * (what in ("bus", "truck")) + 26 * (what == "train")
+            fill(-self.drive_side * self.lane * (lane + 0.5), z, speed, 0.5, (9, 35))
         for side in (-1, 1):  # cyclists along the kerb
             speed = side * self.drive_side * float(rng.uniform(4, 6))
             for _ in range(int(rng.integers(0, 3)) + ("bicycle" in rare)):
