@@ -5,11 +5,18 @@ Source: Tan et al., "Night-time Scene Parsing with a Large Real Dataset" (NightC
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.resnet import ResNetStages
+
+Guidance = Literal["attention", "concat", "sum", "none"]
+Exposure = Literal["stream", "input", "attention_map", "none"]
 
 
 class ExposureGuidance(nn.Module):
@@ -36,24 +43,77 @@ class ExposureGuidance(nn.Module):
         return segmentation * (self.w1 + self.w2 * attention)
 
 
+class MapGuidance(nn.Module):
+    """Eq. 1 with the exposure map itself in place of ``W_r`` (ablation without an exposure stream).
+
+    Shape: f_S (N, C, h, w) and the map (N, 1, H, W) in [0, 1] -> (N, C, h, w).
+    """
+
+    def __init__(self, w1: float, w2: float) -> None:
+        super().__init__()
+        self.w1 = w1
+        self.w2 = w2
+
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
+        attention = F.adaptive_avg_pool2d(exposure, segmentation.shape[-2:])
+        return segmentation * (self.w1 + self.w2 * attention)
+
+
+class ConcatGuidance(nn.Module):
+    """Both features side by side, brought back to their channels by a 1x1 convolution (ablation).
+
+    Shape: f_S and f_E (N, channels, H, W) -> (N, channels, H, W).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(2 * channels, channels, kernel_size=1)
+
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
+        return self.project(torch.cat([segmentation, exposure], dim=1))
+
+
+class SumGuidance(nn.Module):
+    """The sum of both features (ablation).
+
+    Shape: f_S and f_E (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
+        return segmentation + exposure
+
+
+class NoGuidance(nn.Module):
+    """The segmentation features as they are (ablation)."""
+
+    def forward(self, segmentation: Tensor, exposure: Tensor | None) -> Tensor:
+        return segmentation
+
+
 class EGNet(nn.Module):
     """Two-stream network: the exposure stream guides the segmentation stream.
 
     The stem and stage 1 are shared. Stages 2, 3 and 4 exist twice. Before each of them, an exposure
-    guidance layer re-weights what the previous stage gives to the segmentation stream.
+    guidance layer re-weights what the previous stage gives to the segmentation stream. ``guidance`` and
+    ``exposure`` choose the paper's ablations.
 
     Args:
         backbone: ``resnet10``, ``resnet18``, ``resnet34``, ``resnet50`` or ``resnet101`` (the paper's).
         num_classes: channels of the logits.
         output_stride: 8, 16 or 32, the stride of the logits.
         w1, w2: weights of Eq. 1.
+        guidance: how exposure guides the segmentation: ``attention`` (Eq. 1), ``concat``, ``sum`` or
+            ``none``.
+        exposure: what is known of it: ``stream`` (learned), ``attention_map`` (the V channel in place of
+            ``W_r``), ``input`` (the V channel as a fourth input channel, no guidance) or ``none`` (no
+            guidance).
 
     Shape: normalised RGB (N, 3, H, W), H and W from 32 up ->
         ``SegmentationOutput`` with logits (N, num_classes, ceil(H/s), ceil(W/s)) and
-        exposure (N, 1, H, W) in [0, 1].
+        exposure (N, 1, H, W) in [0, 1]; None without an exposure stream.
 
     Raises:
-        ValueError: unknown backbone or output stride.
+        ValueError: unknown backbone, output stride, guidance or exposure, or two that don't go together.
     """
 
     def __init__(
@@ -63,35 +123,56 @@ class EGNet(nn.Module):
         output_stride: int = 8,
         w1: float = 1.0,
         w2: float = 0.3,
+        guidance: Guidance = "attention",
+        exposure: Exposure = "stream",
     ) -> None:
         super().__init__()
-        segmentation = ResNetStages(backbone, output_stride)
-        exposure = ResNetStages(backbone, output_stride)
+        _check_combination(guidance, exposure)
+        self.exposure = exposure
+        segmentation = ResNetStages(backbone, output_stride, in_channels=4 if exposure == "input" else 3)
         channels = segmentation.out_channels
         self.stem = segmentation.stem
         self.stage1 = segmentation.stages[0]
         self.segmentation_stages = segmentation.stages[1:]
-        self.exposure_stages = exposure.stages[1:]
-        self.guidance = nn.ModuleList(ExposureGuidance(c, w1, w2) for c in channels[:3])
+        self.guidance = nn.ModuleList(_guidance(guidance, exposure, c, w1, w2) for c in channels[:3])
         # 3x3 output layers: the paper gives the channels, not the kernel.
         self.segmentation_head = nn.Conv2d(channels[3], num_classes, kernel_size=3, padding=1)
-        self.exposure_head = nn.Conv2d(channels[3], 1, kernel_size=3, padding=1)
+        if exposure == "stream":
+            self.exposure_stages = ResNetStages(backbone, output_stride).stages[1:]
+            self.exposure_head = nn.Conv2d(channels[3], 1, kernel_size=3, padding=1)
+        if exposure in ("input", "attention_map"):
+            self.exposure_map = ExposureMap()
 
     def load_backbone(self, weights: dict[str, Tensor]) -> None:
         """Start both streams from one ResNet's weights, under torchvision's names.
 
+        A fourth input channel starts at zero: the network then begins as the pretrained one.
+
         Raises:
             ValueError: a key is missing or misshapen; the message names it.
         """
+        if self.exposure == "input" and "conv1.weight" in weights:
+            weights = {**weights, "conv1.weight": F.pad(weights["conv1.weight"], (0, 0, 0, 0, 0, 1))}
         _load_part(self.stem, weights, "")
         _load_part(self.stage1, weights, "layer1.")
-        for stream in (self.segmentation_stages, self.exposure_stages):
-            for i, stage in enumerate(stream):
+        for i, stage in enumerate(self.segmentation_stages):
+            _load_part(stage, weights, f"layer{i + 2}.")
+        if self.exposure == "stream":
+            for i, stage in enumerate(self.exposure_stages):
                 _load_part(stage, weights, f"layer{i + 2}.")
 
     def forward(self, image: Tensor) -> SegmentationOutput:
-        shared = self.stage1(self.stem(image))
-        segmentation = exposure = shared
+        if self.exposure == "stream":
+            return self._forward_streams(image)
+        exposure = None if self.exposure == "none" else self.exposure_map(image)
+        features = torch.cat([image, exposure], dim=1) if self.exposure == "input" else image
+        features = self.stage1(self.stem(features))
+        for guidance, stage in zip(self.guidance, self.segmentation_stages, strict=True):
+            features = stage(guidance(features, exposure))
+        return SegmentationOutput(self.segmentation_head(features))
+
+    def _forward_streams(self, image: Tensor) -> SegmentationOutput:
+        segmentation = exposure = self.stage1(self.stem(image))
         for guidance, segmentation_stage, exposure_stage in zip(
             self.guidance, self.segmentation_stages, self.exposure_stages, strict=True
         ):
@@ -101,6 +182,27 @@ class EGNet(nn.Module):
             self.exposure_head(exposure), size=image.shape[-2:], mode="bilinear", align_corners=False
         )
         return SegmentationOutput(self.segmentation_head(segmentation), exposure_logits.sigmoid())
+
+
+def _check_combination(guidance: str, exposure: str) -> None:
+    for name, value, known in (("guidance", guidance, Guidance), ("exposure", exposure, Exposure)):
+        if value not in get_args(known):
+            raise ValueError(f"unknown {name} {value!r}; known: {', '.join(get_args(known))}")
+    needed = {"stream": get_args(Guidance), "attention_map": ("attention",)}.get(exposure, ("none",))
+    if guidance not in needed:
+        raise ValueError(
+            f"exposure {exposure!r} does not go with guidance {guidance!r}, only with {', '.join(needed)}"
+        )
+
+
+def _guidance(guidance: str, exposure: str, channels: int, w1: float, w2: float) -> nn.Module:
+    if exposure == "attention_map":
+        return MapGuidance(w1, w2)
+    if guidance == "attention":
+        return ExposureGuidance(channels, w1, w2)
+    if guidance == "concat":
+        return ConcatGuidance(channels)
+    return SumGuidance() if guidance == "sum" else NoGuidance()
 
 
 def _load_part(part: nn.Module, weights: dict[str, Tensor], prefix: str) -> None:

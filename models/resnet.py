@@ -30,9 +30,10 @@ class ResNetStages(nn.Module):
         backbone: a name in ``BACKBONES``.
         output_stride: input pixels per feature of the last stage: 8, 16 or 32. Below 32 the last
             stages keep their resolution and dilate their 3x3 convolutions instead.
+        in_channels: channels of the image.
 
     Attributes:
-        stem: (N, 3, H, W) -> (N, 64, H/4, W/4).
+        stem: (N, in_channels, H, W) -> (N, 64, H/4, W/4).
         stages: the four residual stages.
         out_channels: channels after each stage.
 
@@ -40,7 +41,7 @@ class ResNetStages(nn.Module):
         ValueError: unknown backbone or output stride.
     """
 
-    def __init__(self, backbone: str, output_stride: int = 32) -> None:
+    def __init__(self, backbone: str, output_stride: int = 32, in_channels: int = 3) -> None:
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"unknown backbone {backbone!r}; known: {', '.join(BACKBONES)}")
@@ -48,6 +49,9 @@ class ResNetStages(nn.Module):
             raise ValueError(f"output_stride is {output_stride}; it must be 8, 16 or 32")
         block, layers = BACKBONES[backbone]
         resnet = ResNet(block, layers)
+        if in_channels != 3:
+            resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+            nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.stem = nn.Sequential(
             OrderedDict(conv1=resnet.conv1, bn1=resnet.bn1, relu=resnet.relu, maxpool=resnet.maxpool)
         )

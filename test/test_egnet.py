@@ -13,8 +13,9 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 from night_seg_ros.models import build_model
 from night_seg_ros.models.egnet import ExposureGuidance
+from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.resnet import BACKBONES, ResNetStages, read_pretrained
-from night_seg_ros.training.losses import EGNetLoss, ExposureTarget, cross_entropy
+from night_seg_ros.training.losses import EGNetLoss, cross_entropy
 
 
 def parameters(module: nn.Module) -> int:
@@ -36,12 +37,12 @@ def test_exposure_guidance_by_hand() -> None:
     )
 
 
-def test_exposure_target_is_the_largest_channel() -> None:
+def test_exposure_is_the_largest_channel() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     image = torch.from_numpy(((rgb / 255 - mean) / std).astype(np.float32)).permute(2, 0, 1)[None]
     expected = rgb.max(axis=2) / 255
-    np.testing.assert_allclose(ExposureTarget()(image)[0, 0].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(ExposureMap()(image)[0, 0].numpy(), expected, atol=1e-6)
 
 
 def test_parameter_count_of_resnet101() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from night_seg_ros.models import build_model
-from night_seg_ros.models.egnet import EGNet
+from night_seg_ros.models.egnet import EGNet, Exposure, Guidance
 from night_seg_ros.models.resnet import read_pretrained
 from night_seg_ros.training.command import run_training
 from night_seg_ros.training.data import DataConfig
@@ -36,6 +36,7 @@ class ModelConfig:
         backbone: see ``models.resnet.BACKBONES``.
         output_stride: 8, 16 or 32.
         w1, w2: weights of Eq. 1.
+        guidance, exposure: the paper's ablations, see ``EGNet``.
         pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for
             random ones.
     """
@@ -44,6 +45,8 @@ class ModelConfig:
     output_stride: int
     w1: float
     w2: float
+    guidance: Guidance = "attention"
+    exposure: Exposure = "stream"
     pretrained: str | None = None
 
 
@@ -60,16 +63,12 @@ class EGNetMethod(Method):
     """One batch of labelled images, one network, one optimiser."""
 
     def __init__(self, model: ModelConfig, loss: LossConfig, optimizer: OptimizerConfig) -> None:
-        network = build_model(
-            "egnet",
-            backbone=model.backbone,
-            output_stride=model.output_stride,
-            w1=model.w1,
-            w2=model.w2,
-        )
-        if model.pretrained is not None:
+        options = asdict(model)
+        pretrained = options.pop("pretrained")
+        network = build_model("egnet", **options)
+        if pretrained is not None:
             assert isinstance(network, EGNet)
-            network.load_backbone(read_pretrained(model.pretrained, model.backbone))
+            network.load_backbone(read_pretrained(pretrained, model.backbone))
         self.loss = EGNetLoss(loss.alpha, loss.beta, loss.class_weights)
         self.networks = {"model": network}
         self.losses = {"egnet": self.loss}
@@ -81,7 +80,7 @@ class EGNetMethod(Method):
     def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
         output = self.networks["model"](batch["image"])
         losses = self.loss(output, batch["image"], batch["label"])
-        total = losses["segmentation"] + losses["exposure"]
+        total = torch.stack(list(losses.values())).sum()
         backward(total)
         return {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
 
@@ -91,14 +90,14 @@ class EGNetMethod(Method):
         model.eval()
         output = model(batch["image"][:2])
         model.train()
-        return {
-            "image, truth, prediction, exposure": side_by_side(
-                image_picture(batch["image"][:2]),
-                label_picture(batch["label"][:2]),
-                label_picture(output.logits.argmax(1)),
-                exposure_picture(output.exposure),
-            )
+        columns = {
+            "image": image_picture(batch["image"][:2]),
+            "truth": label_picture(batch["label"][:2]),
+            "prediction": label_picture(output.logits.argmax(1)),
         }
+        if output.exposure is not None:
+            columns["exposure"] = exposure_picture(output.exposure)
+        return {", ".join(columns): side_by_side(*columns.values())}
 
 
 def train_egnet(
