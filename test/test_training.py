@@ -17,7 +17,13 @@ import yaml
 from safetensors.torch import load_file
 
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.training.data import DataConfig, SourceConfig, StepSampler, TrainingStream
+from night_seg_ros.training.data import (
+    AugmentationConfig,
+    DataConfig,
+    SourceConfig,
+    StepSampler,
+    TrainingStream,
+)
 from night_seg_ros.training.datasets import DataError
 from night_seg_ros.training.engine import ScheduleConfig, poly_factor
 from night_seg_ros.training.street import StreetScene
@@ -175,7 +181,7 @@ def test_poly_schedule_by_formula() -> None:
 
 def stream(root: Path, **changes: object) -> TrainingStream:
     source = SourceConfig("folder", str(root), "train", night=0.5)
-    config = DataConfig("", [source], [], 2, (48, 48), (0.5, 2.0), (64, 64), 0)
+    config = DataConfig("", [source], [], 2, (48, 48), (0.5, 2.0), (64, 64), AugmentationConfig(0.4, 0.2), 0)
     return TrainingStream(config, seed=3)
 
 

@@ -41,6 +41,7 @@ class SourceConfig:
         weight: share of the samples, relative to the other sources.
         night: share of this source's images that are turned to night, 0..1: rendered at night
             (``synthetic``) or by ``NightSimulation``.
+        class_balanced: share of this source's samples that are drawn by class, 0..1.
     """
 
     dataset: Literal["folder", "cityscapes", "synthetic"]
@@ -48,6 +49,22 @@ class SourceConfig:
     split: str = ""
     weight: float = 1.0
     night: float = 0.0
+    class_balanced: float = 0.0
+
+
+@dataclass
+class AugmentationConfig:
+    """Random changes of the training images, after scale, crop and flip.
+
+    Attributes:
+        colour: strength of the colour jitter that four images in five get, 0..1, 0 for none: brightness,
+            contrast and saturation change by factors of ``1 - colour`` to ``1 + colour``, hue by up to
+            ``colour / 8`` of its circle.
+        blur: share of the images that are blurred a little (Gaussian, sigma 0.2 to 1.5 pixels), 0..1.
+    """
+
+    colour: float
+    blur: float
 
 
 @dataclass
@@ -62,6 +79,7 @@ class DataConfig:
         crop: height and width of the training crops in pixels.
         scale: images are scaled to fit ``canvas``, times a random factor from this range.
         canvas: height and width in pixels, see ``scale``.
+        augmentation: what else changes at random.
         workers: processes that load images.
     """
 
@@ -72,6 +90,7 @@ class DataConfig:
     crop: tuple[int, int]
     scale: tuple[float, float]
     canvas: tuple[int, int]
+    augmentation: AugmentationConfig
     workers: int
 
 
@@ -114,13 +133,14 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         ]
         self.night = NightSimulation()
         fill: dict[Any, Any] = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
+        colour, blur = config.augmentation.colour, config.augmentation.blur
         self.transform = v2.Compose(
             [
                 v2.ScaleJitter(config.canvas, config.scale, antialias=True),
                 v2.RandomCrop(config.crop, pad_if_needed=True, fill=fill),
                 v2.RandomHorizontalFlip(),
-                v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.05)], p=0.8),
-                v2.RandomApply([v2.GaussianBlur(5, (0.2, 1.5))], p=0.2),
+                v2.RandomApply([v2.ColorJitter(colour, colour, colour, colour / 8)], p=0.8),
+                v2.RandomApply([v2.GaussianBlur(5, (0.2, 1.5))], p=blur),
                 v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
                 v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
             ]

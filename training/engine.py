@@ -77,7 +77,8 @@ class RunConfig:
         precision: ``auto`` (bf16 where the device computes in it), ``bf16-mixed`` or ``32-true``.
         ema: decay of the exponential moving average of the weights, which is what is exported; 0 exports the
             last weights.
-        input_size: shorter side in pixels at which the exported model sees an image.
+        input_size: size at which the exported model sees an image: its shorter side in pixels, or an exact
+            height and width.
         storage: of the exported model, see ``save_checkpoint``.
         log_every, picture_every, save_every, validate_every: in steps.
     """
@@ -89,7 +90,7 @@ class RunConfig:
     nodes: int
     precision: Literal["auto", "bf16-mixed", "32-true"]
     ema: float
-    input_size: int
+    input_size: int | tuple[int, int]
     storage: Literal["float32", "float16", "int8"]
     log_every: int
     picture_every: int
