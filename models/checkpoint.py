@@ -8,7 +8,6 @@ Nothing in such a file can run code.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.models.factory import build_model
+from night_seg_ros.models.files import write_bytes
 
 STORAGES = ("float32", "float16", "int8")
 
@@ -59,14 +59,7 @@ def save_checkpoint(
         "storage": storage,
         "metadata": metadata,
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(save(_pack(state, storage), {_HEADER: json.dumps(header)}))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, save(_pack(state, storage), {_HEADER: json.dumps(header)}))
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:

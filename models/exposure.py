@@ -19,8 +19,10 @@ class ExposureMap(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD))
 
     def forward(self, image: Tensor) -> Tensor:
-        return (image * self.std + self.mean).amax(dim=1, keepdim=True).clamp(0, 1)
+        return (
+            (image * self.std.view(3, 1, 1) + self.mean.view(3, 1, 1)).amax(dim=1, keepdim=True).clamp(0, 1)
+        )

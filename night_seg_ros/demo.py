@@ -22,9 +22,10 @@ from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
 from night_seg_ros.contact_sheet import contact_sheet
-from night_seg_ros.image_files import write_bytes, write_image
+from night_seg_ros.image_files import write_image
 from night_seg_ros.models import MODELS
 from night_seg_ros.models.checkpoint import demonstration_weights
+from night_seg_ros.models.files import write_bytes
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.replay_report import (
     DIAGNOSTICS,

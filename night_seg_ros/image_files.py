@@ -8,20 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from night_seg_ros.models.files import write_bytes
+
 # What OpenCV's wheels can encode: vp09 plays in browsers too, but takes 0.1 s a frame and more; mp4v is
 # fast, for desktop players.
 CODECS = ("vp09", "mp4v")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically; the folder is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -15,161 +15,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import GetParameters, SetParameters
+from node_bench import TIMEOUT, Bench, new_header, scene, until
+from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
-from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from night_seg_ros import segment_node
 from night_seg_ros.conversion import array_to_image, array_to_jpeg, compressed_to_bgr
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.segment_node import SegmentNode
 from night_seg_ros.segmenter import Segmenter
 
-TIMEOUT = 20.0  # seconds to wait for what must happen
 SENSOR_DATA = qos_profile_sensor_data
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for something to be true, and return it."""
-    end = time.monotonic() + TIMEOUT
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    pytest.fail(f"not within {TIMEOUT} s: {what}")
-
-
-class Bench:
-    """A segment_node, and a node that plays camera and listener; both spin, each in a context of its own.
-
-    Two contexts are two DDS participants, as two processes are.
-    """
-
-    def __init__(self, capture: pytest.CaptureFixture[str], **parameters: Any) -> None:
-        self._capture = capture
-        self._log = ""
-        self.contexts = Context(), Context()
-        for context in self.contexts:
-            rclpy.init(context=context)
-        self.peer = Node("peer", context=self.contexts[0])
-        self.diagnostics: list[DiagnosticArray] = []
-        self.peer.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
-        parameters = {"device": "cpu", "precision": "fp32", "diagnostics_period": 0.2, **parameters}
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = SegmentNode(parameter_overrides=overrides, context=self.contexts[1])
-        self.executors = (
-            SingleThreadedExecutor(context=self.contexts[0]),
-            MultiThreadedExecutor(num_threads=4, context=self.contexts[1]),
-        )
-        self.threads = []
-        for executor, node in zip(self.executors, (self.peer, self.node), strict=True):
-            executor.add_node(node)
-            self.threads.append(threading.Thread(target=executor.spin, daemon=True))
-            self.threads[-1].start()
-        self.received: dict[str, list[Any]] = {}
-        self._camera: Any = None
-        self._clients = {
-            name: self.peer.create_client(kind, f"/segment_node/{name}")
-            for name, kind in [
-                ("change_state", ChangeState),
-                ("get_state", GetState),
-                ("get_parameters", GetParameters),
-                ("set_parameters", SetParameters),
-            ]
-        }
-        for name, client in self._clients.items():
-            assert client.wait_for_service(TIMEOUT)
-            until(lambda name=name: self.node.count_clients(f"/segment_node/{name}"), f"a client of {name}")
-        time.sleep(0.2)  # discovery of services is not symmetric: an answer may miss a young client
-
-    def close(self) -> None:
-        for executor, thread in zip(self.executors, self.threads, strict=True):
-            executor.shutdown()
-            thread.join(TIMEOUT)
-        self.node.destroy_node()
-        self.peer.destroy_node()
-        for context in self.contexts:
-            context.shutdown()
-
-    def logged(self, text: str) -> list[str]:
-        """The lines of the node's log with a text in them."""
-        self._log += self._capture.readouterr().err
-        return [line for line in self._log.splitlines() if "[segment_node]" in line and text in line]
-
-    def ask(self, service: str, request: Any) -> Any:
-        """A future of the service's answer."""
-        return self._clients[service].call_async(request)
-
-    def call(self, service: str, request: Any) -> Any:
-        future = self.ask(service, request)
-        until(future.done, f"an answer of {service}")
-        return future.result()
-
-    def change(self, transition: int) -> bool:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return self.call("change_state", request).success
-
-    def state(self) -> int:
-        return self.call("get_state", GetState.Request()).current_state.id
-
-    def until_active(self) -> None:
-        until(lambda: self.state() == State.PRIMARY_STATE_ACTIVE, "the node is active")
-
-    def set(self, **values: Any) -> list[Any]:
-        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        request = SetParameters.Request(parameters=parameters)
-        return self.call("set_parameters", request).results
-
-    def listen(self, *outputs: str) -> None:
-        """Subscribe to outputs of the node, and wait until it knows."""
-        for output in outputs:
-            kind = CompressedImage if output.endswith("compressed") else Image
-            topic = f"/segment_node/{output}"
-            self.received[output] = []
-            subscription = self.peer.create_subscription(kind, topic, self.received[output].append, 10)
-            until(self.node._image_publishers[output].get_subscription_count, f"a subscriber of {output}")
-            until(subscription.get_publisher_count, f"the publisher of {output}")
-
-    def camera(self, kind: Any = Image, topic: str = "image") -> Any:
-        """A publisher that the node has subscribed to."""
-        if self._camera is None:
-            self._camera = self.peer.create_publisher(kind, topic, 10)
-            until(self._camera.get_subscription_count, "the node subscribes")
-            until(self.node._subscription.get_publisher_count, "the node sees the camera")
-        return self._camera
-
-    def answer(self, output: str, header: Header) -> Any:
-        """The message on an output with the stamp of a header."""
-
-        def find() -> Any:
-            return next((m for m in self.received[output] if m.header.stamp == header.stamp), None)
-
-        return until(find, f"{output} of the frame")
-
-    def figures(self) -> dict[str, str]:
-        """The newest diagnostics, from now on."""
-        self.diagnostics.clear()
-        status = until(lambda: self.diagnostics, "diagnostics")[-1].status[0]
-        values = {value.key: value.value for value in status.values}
-        return {"level": status.level[0], "message": status.message, **values}
 
 
 @pytest.fixture
@@ -184,21 +54,6 @@ def bench(ros_domain: int, capfd: pytest.CaptureFixture[str]) -> Iterator[Callab
     yield make
     for each in made:
         each.close()
-
-
-_stamps = iter(range(1, 10**6))
-
-
-def new_header() -> Header:
-    header = Header(frame_id="front/left")
-    header.stamp.sec, header.stamp.nanosec = 1700000000, next(_stamps)
-    return header
-
-
-def scene(height: int, width: int) -> np.ndarray:
-    """Some frame with structure, (height, width, 3) uint8."""
-    coarse = np.random.default_rng(height).integers(0, 256, (6, 8, 3), np.uint8)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def test_outputs_have_header_size_and_content_of_the_frame(bench, weights: Path) -> None:
