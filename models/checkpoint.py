@@ -95,6 +95,17 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), {**header["metadata"], "classes": header["classes"], "model": header["model"]}
 
 
+def load_weights(path: str | Path, model: nn.Module) -> None:
+    """Give a model the weights of a checkpoint, to train it further.
+
+    Raises:
+        FileNotFoundError, CheckpointError: see ``load_model``; or the checkpoint's network is another one.
+    """
+    source, _ = load_model(path)
+    _check_tensors(Path(path), model.state_dict(), source.state_dict())
+    model.load_state_dict(source.state_dict())
+
+
 def check_classes(path: str | Path, metadata: dict[str, Any]) -> None:
     """Refuse a checkpoint whose classes are not those of Cityscapes.
 

@@ -15,6 +15,7 @@ from night_seg_ros.models.checkpoint import (
     CheckpointError,
     demonstration_weights,
     load_model,
+    load_weights,
     save_checkpoint,
 )
 
@@ -45,6 +46,19 @@ def test_round_trip(tmp_path: Path, model: torch.nn.Module, storage: str, tolera
         expected, found = model(image).logits, loaded(image).logits
     assert (found - expected).norm() <= tolerance * expected.norm()
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_weights_to_train_further_from(tmp_path: Path, model: torch.nn.Module) -> None:
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, model, {})
+    other = build_model("egnet", backbone="resnet10", output_stride=16, w2=0.5).eval()
+    load_weights(path, other)
+    image = torch.randn(1, 3, 64, 64)
+    assert torch.equal(other(image).logits, model(image).logits)
+    with pytest.raises(CheckpointError, match="exposure_head"):
+        load_weights(path, build_model("egnet", backbone="resnet10", guidance="none", exposure="none"))
+    with pytest.raises(CheckpointError, match="segmentation_head.weight"):
+        load_weights(path, build_model("egnet", backbone="resnet10", num_classes=5))
 
 
 def test_int8_error_is_half_a_step_of_its_channel(tmp_path: Path, model: torch.nn.Module) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import load_weights
 from night_seg_ros.models.egnet import EGNet, Exposure, Guidance
 from night_seg_ros.models.resnet import read_pretrained
 from night_seg_ros.training.command import run_training
@@ -39,6 +40,7 @@ class ModelConfig:
         guidance, exposure: the paper's ablations, see ``EGNet``.
         pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for
             random ones.
+        checkpoint: a checkpoint of the same network to start from, or None.
     """
 
     backbone: str
@@ -48,6 +50,7 @@ class ModelConfig:
     guidance: Guidance = "attention"
     exposure: Exposure = "stream"
     pretrained: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass
@@ -64,11 +67,13 @@ class EGNetMethod(Method):
 
     def __init__(self, model: ModelConfig, loss: LossConfig, optimizer: OptimizerConfig) -> None:
         options = asdict(model)
-        pretrained = options.pop("pretrained")
+        pretrained, checkpoint = options.pop("pretrained"), options.pop("checkpoint")
         network = build_model("egnet", **options)
         if pretrained is not None:
             assert isinstance(network, EGNet)
             network.load_backbone(read_pretrained(pretrained, model.backbone))
+        if checkpoint is not None:
+            load_weights(checkpoint, network)
         self.loss = EGNetLoss(loss.alpha, loss.beta, loss.class_weights)
         self.networks = {"model": network}
         self.losses = {"egnet": self.loss}
