@@ -267,15 +267,17 @@ class Engine:
         for name, dataset in self.validation.items():
             samples = (dataset[i] for i in range(len(dataset)))
             with self.fabric.autocast():
-                scores = evaluate(
+                metrics = evaluate(
                     self.exported,
                     samples,
                     input_size=self.run.input_size,
                     device=self.fabric.device,
                     progress=False,
                 )
+            scores = metrics.compute()
             self.scores[name] = {"step": self.step, **scores}
-            self.fabric.log_dict({f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}, self.step)
+            logged = {f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}
+            self.fabric.log_dict({key: score for key, score in logged.items() if score is not None}, self.step)
 
     def _save(self) -> None:
         self.fabric.barrier()

@@ -4,20 +4,86 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
-from night_seg_ros.models.inference import InputSize, choose_device, predict_labels, preprocess
-from night_seg_ros.training.datasets import DataError, FolderDataset, Sample
-from night_seg_ros.training.metrics import SegmentationMetrics
+from night_seg_ros.models.classes import NUM_CLASSES
+from night_seg_ros.models.files import write_bytes
+from night_seg_ros.models.inference import (
+    MIN_SIDE,
+    InputSize,
+    choose_device,
+    computes_in_bf16,
+    network_size,
+    predict_labels,
+    preprocess,
+)
+from night_seg_ros.training.datasets import DataError, FolderDataset, LabelledImages, Sample
+from night_seg_ros.training.metrics import EXPOSURE_BINS, SegmentationMetrics, WorstImages
+from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+_READERS = 4
+
+
+@dataclass(frozen=True)
+class TestTime:
+    """How an image is segmented: as it is, or from several views whose class probabilities are averaged.
+
+    Attributes:
+        sliding_window: (height, width) of the windows that each view is cut into, in pixels of the network's
+            input, at least 32; neighbours overlap by a third or more, probabilities are averaged there.
+            None: no windows.
+        scales: a view for each of these multiples of the input size.
+        flip: a mirrored view for each of them too.
+
+    Raises:
+        ValueError: a window under 32 pixels, no scale, or one that is not above 0.
+    """
+
+    sliding_window: tuple[int, int] | None = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sliding_window is not None and min(self.sliding_window) < MIN_SIDE:
+            raise ValueError(
+                f"sliding window {self.sliding_window}: each side takes {MIN_SIDE} pixels or more"
+            )
+        if not self.scales or not min(self.scales) > 0:
+            raise ValueError(f"scales {self.scales}: give one or more numbers above 0")
+
+
+class ReadAhead:
+    """The samples of a data set in order; threads read the next few while the caller works on one."""
+
+    def __init__(self, dataset: LabelledImages) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[Sample]:
+        waiting: deque[Future[Sample]] = deque()
+        with ThreadPoolExecutor(_READERS) as pool:
+            for number in range(len(self.dataset)):
+                waiting.append(pool.submit(self.dataset.__getitem__, number))
+                if len(waiting) > _READERS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
 
 
 @torch.inference_mode()
@@ -28,33 +94,127 @@ def evaluate(
     input_size: InputSize,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    test_time: TestTime = TestTime(),
+    worst: WorstImages | None = None,
     progress: bool = True,
-) -> dict[str, Any]:
-    """Segment images one by one and score them at the size of their labels.
+) -> SegmentationMetrics:
+    """Segment images one by one and count their pixels at the size of their labels.
 
     Args:
         model: on ``device``, in ``dtype``; it is put in evaluation mode for the time being.
         samples: see ``datasets``.
         input_size: size at which the network sees an image.
+        test_time: see ``TestTime``.
+        worst: is told of every image, by its number in ``samples``.
 
-    Returns:
-        See ``SegmentationMetrics.compute``.
+    Raises:
+        DataError: a sample has no label.
     """
     metrics = SegmentationMetrics(device)
     was_training = model.training
     model.eval()
-    for sample in tqdm(samples, "evaluate", unit="image", disable=not progress, leave=False):
-        rgb = sample["image"].as_subclass(torch.Tensor).unsqueeze(0).to(device)
-        label = sample["label"].as_subclass(torch.Tensor).unsqueeze(0).to(device)
-        output = model(preprocess(rgb, input_size, dtype))
-        prediction, _ = predict_labels(output.logits, label.shape[-2:])
-        metrics.update(prediction, label)
+    for number, sample in enumerate(tqdm(samples, "evaluate", unit="image", disable=not progress)):
+        rgb, label = _to_device(sample, device)
+        size = _size(label)
+        prediction = segment(model, rgb, size, input_size=input_size, dtype=dtype, test_time=test_time)
+        metrics.update(prediction, label, value_channel(rgb, size))
+        if worst is not None:
+            worst.update(number, prediction, label)
     model.train(was_training)
-    return metrics.compute()
+    return metrics
+
+
+def _to_device(sample: Sample, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Image (1, 3, H, W) and label (1, H', W') of a sample, uint8."""
+    if "label" not in sample:
+        raise DataError(f"image {sample['name']} has no label: it can't be scored")
+    image, label = (sample[key].as_subclass(Tensor).unsqueeze(0).to(device) for key in ("image", "label"))
+    return image, label
+
+
+def value_channel(rgb: Tensor, size: tuple[int, int]) -> Tensor:
+    """Exposure of the pixels of a label: V of HSV = max(R, G, B) of the image, resized to the label's size.
+
+    Args:
+        rgb: (N, 3, h, w) uint8.
+        size: (H, W) of the label; an image of another size is resized (bilinear, antialiased).
+
+    Returns:
+        (N, H, W) uint8, 0..255 = 0..1.
+    """
+    if _size(rgb) != size:
+        rgb = resize(rgb, list(size), antialias=True)
+    return rgb.amax(dim=1)
+
+
+def segment(
+    model: nn.Module,
+    rgb: Tensor,
+    size: tuple[int, int],
+    *,
+    input_size: InputSize,
+    dtype: torch.dtype,
+    test_time: TestTime,
+) -> Tensor:
+    """Labels of one image.
+
+    Without a window, other scales and flip, full-size scores are never held: see ``predict_labels``. With
+    them, the probabilities of all classes are, for this one image.
+
+    Args:
+        model: in evaluation mode, on the image's device, in ``dtype``.
+        rgb: (1, 3, h, w) uint8.
+        size: (H, W) of the result.
+        input_size, test_time: as for ``evaluate``.
+
+    Returns:
+        (1, H, W) uint8 train ids.
+    """
+    if test_time == TestTime():
+        return predict_labels(model(preprocess(rgb, input_size, dtype)).logits, size)[0]
+    height, width = network_size(*_size(rgb), input_size)
+    total = torch.zeros(1, NUM_CLASSES, *size, device=rgb.device)
+    for scale in test_time.scales:
+        view = preprocess(rgb, (round(scale * height), round(scale * width)), dtype)
+        total += _resized(_probabilities(model, view, test_time.sliding_window), size)
+        if test_time.flip:
+            mirrored = _probabilities(model, view.flip(-1), test_time.sliding_window).flip(-1)
+            total += _resized(mirrored, size)
+    return total.argmax(dim=1).to(torch.uint8)
+
+
+def _probabilities(model: nn.Module, view: Tensor, window: tuple[int, int] | None) -> Tensor:
+    """Class probabilities of each pixel of a view, (1, 3, h, w) -> (1, 19, h, w) float32."""
+    height, width = _size(view)
+    window_height, window_width = window or (height, width)
+    total = torch.zeros(1, NUM_CLASSES, height, width, device=view.device)
+    count = torch.zeros(1, 1, height, width, device=view.device)
+    for top in _window_starts(height, window_height):
+        for left in _window_starts(width, window_width):
+            part = (..., slice(top, top + window_height), slice(left, left + window_width))
+            logits = model(view[part]).logits.float()
+            total[part] += _resized(logits, _size(view[part])).softmax(dim=1)
+            count[part] += 1
+    return total.div_(count)
+
+
+def _window_starts(length: int, window: int) -> list[int]:
+    """Where windows start that cover a length evenly, neighbours overlapping by a third or more."""
+    rest = max(0, length - window)
+    steps = -(-rest // (2 * window // 3))
+    return [round(i * rest / steps) for i in range(steps)] + [rest]
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
+
+
+def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(image, size=size, mode="bilinear", align_corners=False)
 
 
 def format_scores(scores: dict[str, Any]) -> str:
-    """The scores as a table for people, in per cent."""
+    """The scores as a table for people: IoU and pixels in per cent, EF1 from 0 to 1."""
     lines = [f"{name:<14}{100 * iou:6.1f}" for name, iou in scores["iou"].items()]
     lines += [
         "-" * 20,
@@ -62,17 +222,54 @@ def format_scores(scores: dict[str, Any]) -> str:
         f"{'mIoU (truth)':<14}{100 * scores['miou_truth']:6.1f}  classes in the truth",
         f"{'pixel accuracy':<14}{100 * scores['pixel_accuracy']:6.1f}",
         f"{'images':<14}{scores['images']:6d}",
+        "",
+        f"{'exposure':<14}{'pixels':>6}{'EF1 micro':>12}{'EF1 macro':>12}",
     ]
+    total = sum(scores["exposure_pixels"])
+    for k, pixels in enumerate(scores["exposure_pixels"]):
+        name = f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}"
+        f1 = [scores[key][k] for key in ("ef1_micro", "ef1_macro")]
+        columns = "".join(f"{'-' if value is None else f'{value:.3f}':>12}" for value in f1)
+        lines.append(f"{name:<14}{100 * pixels / total:6.1f}{columns}")
+    lines += ["-" * 44, f"{'mEF1':<20}{scores['mef1_micro']:12.3f}{scores['mef1_macro']:12.3f}"]
     return "\n".join(lines)
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+    """Write strict JSON (no NaN) atomically."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def draw_worst(
+    folder: Path,
+    worst: list[tuple[int, float]],
+    dataset: LabelledImages,
+    model: nn.Module,
+    *,
+    device: torch.device,
+    **how: Any,
+) -> None:
+    """Segment the worst images once more and draw them into a folder; those of an earlier run go.
+
+    Args:
+        worst: see ``WorstImages.compute``.
+        device: of the model.
+        how: as for ``segment``.
+    """
+    for old in folder.glob("worst_[0-9][0-9]_*.png"):
+        old.unlink()
+    for rank, (number, accuracy) in enumerate(tqdm(worst, "draw", unit="image"), start=1):
+        sample = dataset[number]
+        rgb, label = _to_device(sample, device)
+        with torch.inference_mode():
+            prediction = segment(model, rgb, _size(label), **how)
+        name = f"worst_{rank:02d}_{100 * accuracy:.1f}_{sample['name'].replace('/', '_')}.png"
+        image = rgb[0].permute(1, 2, 0)
+        draw_comparison(
+            folder / name,
+            f"{sample['name']}: {100 * accuracy:.1f} % of the pixels right",
+            *(part.cpu().numpy() for part in (image, label[0], prediction[0])),
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,24 +280,69 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", required=True, help="folder of images")
     parser.add_argument("--labels", required=True, help="folder of label PNGs of the same names, train ids")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", *PRECISIONS], help="auto: bf16 where it is fast"
+    )
+    parser.add_argument(
+        "--input-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="size at which the network sees an image: its shorter side, or height and width; "
+        "default: the checkpoint's",
+    )
+    parser.add_argument(
+        "--sliding-window", type=int, nargs=2, metavar=("H", "W"), help="segment in overlapping windows"
+    )
+    parser.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="average over these scales, such as 0.75 1 1.25",
+    )
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
     parser.add_argument("--json", metavar="OUT", help="also write the scores here")
-    arguments = parser.parse_args(argv)
-    dataset = FolderDataset(arguments.images, arguments.labels)
-    weights = arguments.weights or demonstration_weights(arguments.model)
-    device = choose_device(arguments.device)
+    parser.add_argument(
+        "--charts", type=Path, metavar="DIR", help="draw EF1 by exposure and the worst images here"
+    )
+    parser.add_argument("--worst", type=int, default=8, help="how many images --charts draws (default: 8)")
+    options = parser.parse_args(argv)
+    if options.input_size and (len(options.input_size) > 2 or min(options.input_size) < MIN_SIDE):
+        parser.error(f"--input-size: give one or two numbers from {MIN_SIDE} up")
+    window = tuple(options.sliding_window) if options.sliding_window else None
+    test_time = TestTime(window, tuple(options.scales), options.flip)
+    dataset = FolderDataset(options.images, options.labels)
+    name = str(options.images)
+    weights = options.weights or demonstration_weights(options.model)
+    device = choose_device(options.device)
+    precision = options.precision
+    if precision == "auto":
+        precision = "bf16" if computes_in_bf16(device) else "fp32"
     model, metadata = load_model(weights)
     check_classes(weights, metadata)
-    model = model.to(device).to(memory_format=torch.channels_last)
-    scores = evaluate(
-        model,
-        (dataset[i] for i in tqdm(range(len(dataset)), "evaluate", unit="image")),
-        input_size=metadata.get("input_size"),
-        device=device,
-        progress=False,
-    )
-    if math.isnan(scores["miou"]):
-        raise DataError(f"{arguments.labels}: every pixel of these labels is ignored (255)")
-    print(f"{weights}\n{format_scores(scores)}")
-    if arguments.json:
-        write_json(arguments.json, scores)
+    model = model.to(device, PRECISIONS[precision]).to(memory_format=torch.channels_last)
+    how: dict[str, Any] = {
+        "input_size": _input_size(options.input_size or metadata.get("input_size")),
+        "dtype": PRECISIONS[precision],
+        "test_time": test_time,
+    }
+    worst = WorstImages(options.worst if options.charts else 0, device)
+    metrics = evaluate(model, ReadAhead(dataset), device=device, worst=worst, **how)
+    scores = metrics.compute()
+    if scores["miou"] is None:
+        raise DataError(f"{name}: every pixel of these labels is ignored (255)")
+    print(f"{weights} on {name}, {precision}\n{format_scores(scores)}")
+    if options.json:
+        write_json(options.json, scores)
+    if options.charts:
+        draw_ef1(options.charts / "ef1.png", f"{Path(weights).stem} on {name}", scores)
+        draw_worst(options.charts, worst.compute(), dataset, model, device=device, **how)
     return 0
+
+
+def _input_size(size: list[int] | int | None) -> InputSize:
+    """As the command line and JSON have it: 512 or [512] the shorter side, [512, 1024] height and width."""
+    if isinstance(size, list):
+        return size[0] if len(size) == 1 else (size[0], size[1])
+    return size

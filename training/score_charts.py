@@ -1,0 +1,103 @@
+"""Charts of scores: EF1 by exposure, and images beside their truth and prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
+from night_seg_ros.models.files import atomic_path
+from night_seg_ros.training.metrics import EXPOSURE_BINS
+
+_PANEL_WIDTH = 6.4  # inches
+_DPI = 100
+
+
+def draw_ef1(path: Path, title: str, scores: dict[str, Any]) -> None:
+    """Draw EF1 of each exposure bin, micro and macro, over the number of pixels in the bin.
+
+    Args:
+        path: PNG to write.
+        scores: of ``SegmentationMetrics.compute``.
+    """
+    figure = Figure(figsize=(10, 6.5), dpi=_DPI, layout="constrained")
+    f1, counts = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+    bins = np.arange(EXPOSURE_BINS)
+    pixels = np.array(scores["exposure_pixels"])
+    for averaging, offset in (("micro", -0.2), ("macro", 0.2)):
+        values = np.array(scores[f"ef1_{averaging}"], float)  # None becomes NaN
+        label = f"{averaging}: mEF1 {scores[f'mef1_{averaging}']:.3f}"
+        bars = f1.bar(bins + offset, np.nan_to_num(values), 0.38, label=label)
+        f1.bar_label(bars, ["" if np.isnan(v) else f"{v:.2f}" for v in values], fontsize=8, padding=2)
+    f1.set_ylim(0, 1.18)
+    f1.set_yticks(np.linspace(0, 1, 6))
+    f1.set_ylabel("EF1")
+    f1.set_title(title)
+    f1.legend(loc="upper right", ncols=2)
+    bars = counts.bar(bins, pixels, 0.78, color="0.6")
+    counts.bar_label(bars, [_short(n) for n in pixels], fontsize=8, padding=2)
+    counts.set_yscale("log")
+    counts.set_ylim(0.5, 30 * max(1, pixels.max()))
+    counts.set_ylabel("pixels (log)")
+    counts.set_xlabel("exposure: V = max(R, G, B)")
+    edges = [f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}" for k in bins]
+    counts.set_xticks(bins, edges, fontsize=9)
+    for axes in (f1, counts):
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
+    _save(figure, path)
+
+
+def _short(count: int) -> str:
+    """1234567 -> 1.2M."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= factor:
+            return f"{count / factor:.3g}{unit}"
+    return str(count)
+
+
+def draw_comparison(
+    path: Path, title: str, image: np.ndarray, label: np.ndarray, prediction: np.ndarray
+) -> None:
+    """Draw image, truth, prediction and the wrong pixels in red, with the colours of the classes.
+
+    Args:
+        path: PNG to write.
+        image: (h, w, 3) uint8 RGB.
+        label, prediction: (H, W) uint8 train ids, 255 = ignored, black.
+    """
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:NUM_CLASSES] = PALETTE
+    counted = label != IGNORE
+    wrong = np.where(counted[..., None], 225, 0).repeat(3, axis=2).astype(np.uint8)
+    wrong[counted & (prediction != label)] = (200, 20, 30)
+    height = _PANEL_WIDTH * label.shape[0] / label.shape[1]
+    figure = Figure(figsize=(2 * _PANEL_WIDTH, 2 * height + 1.4), dpi=_DPI, layout="constrained")
+    panels = {
+        "image": image,
+        "truth (black: does not count)": palette[label],
+        "prediction": palette[prediction],
+        "wrong pixels": wrong,
+    }
+    for axes, (name, picture) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
+        axes.imshow(picture)
+        axes.set_title(name, fontsize=11)
+        axes.set_axis_off()
+    figure.suptitle(title)
+    seen = [c for c in range(NUM_CLASSES) if (label == c).any() or (prediction == c).any()]
+    figure.legend(
+        handles=[Patch(color=PALETTE[c] / 255, label=CLASSES[c]) for c in seen],
+        loc="outside lower center",
+        ncols=10,
+        fontsize=9,
+    )
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
