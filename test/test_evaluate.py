@@ -1,60 +1,403 @@
-"""Scores of a model, and ``night-seg evaluate`` as a user calls it."""
+"""How an image is segmented and scored, and ``night-seg evaluate`` as a user calls it."""
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import Dataset
 
 from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
-from night_seg_ros.training.datasets import CityscapesDataset, FolderDataset
+from night_seg_ros.models.inference import preprocess
+from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.training import evaluate as evaluation
+from night_seg_ros.training.datasets import DataError, FolderDataset, Sample, to_sample
+from night_seg_ros.training.metrics import SegmentationMetrics, WorstImages
+
+SIZE = (75, 106)
 
 
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+class Convolution(nn.Module):
+    """A network of one random convolution, sure of what it says; ``stride`` is that of its logits."""
+
+    def __init__(self, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Conv2d(3, 19, kernel, stride=stride, padding=kernel // 2)
+        with torch.no_grad():
+            self.layer.weight *= 5
+
+    def forward(self, image: Tensor) -> SegmentationOutput:
+        return SegmentationOutput(self.layer(image))
+
+
+class Average(nn.Module):
+    """A network that says one thing of all pixels that it sees: the convolution of their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Convolution()
+
+    def forward(self, image: Tensor) -> SegmentationOutput:
+        return self.network(image.mean(dim=(2, 3), keepdim=True))
+
+
+def random_image(height: int, width: int, seed: int = 0) -> Tensor:
+    """Coarse blobs of colour, (1, 3, H, W) uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 5, 7, generator=generator)
+    return (F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0, 1) * 255).to(torch.uint8)
+
+
+def random_sample(height: int, width: int, seed: int = 0) -> Sample:
+    image = random_image(height, width, seed)[0].permute(1, 2, 0).numpy().copy()
+    label = np.random.default_rng(seed).integers(0, 19, (height, width)).astype(np.uint8)
+    return to_sample(image, label, f"image{seed}")
+
+
+@torch.inference_mode()
+def segment(model: nn.Module, rgb: Tensor, size: tuple[int, int] = SIZE, **test_time: Any) -> Tensor:
+    how = evaluation.TestTime(**test_time)
+    labels = evaluation.segment(model, rgb, size, input_size=None, dtype=torch.float32, test_time=how)
+    assert labels.shape == (1, *size) and labels.dtype == torch.uint8
+    return labels
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, rgb: Tensor, size: tuple[int, int]) -> Tensor:
+    """Of a network with stride 1 that sees an image at a size, at that size."""
+    return model(preprocess(rgb, size)).logits.softmax(dim=1)
+
+
+@pytest.mark.parametrize("window", [(32, 32), (33, 70), (75, 106), (500, 40)])
+def test_windows_do_not_change_what_a_pixelwise_network_says(window: tuple[int, int]) -> None:
+    rgb = random_image(*SIZE)
+    plain = segment(Convolution(), rgb)
+    assert len(plain.unique()) > 5
+    assert torch.equal(segment(Convolution(), rgb, sliding_window=window), plain)
+
+
+def test_windows_are_averaged_where_they_overlap() -> None:
+    """Windows of 32 in a height of 64 start at 0, 16 and 32: steps of 21 are the largest that are allowed."""
+    rgb = torch.zeros(1, 3, 64, 32, dtype=torch.uint8)
+    rgb[:, 0, :30] = rgb[:, 2, 30:] = 255  # red over blue
+    of_window = [
+        probabilities(Average(), rgb[:, :, top : top + 32], (32, 32))[0, :, 0, 0] for top in (0, 16, 32)
+    ]
+    expected = []
+    for row in range(64):
+        covering = [p for top, p in zip((0, 16, 32), of_window, strict=True) if top <= row < top + 32]
+        expected.append(int(torch.stack(covering).mean(dim=0).argmax()))
+    labels = segment(Average(), rgb, (64, 32), sliding_window=(32, 32))
+    assert labels[0, :, 0].tolist() == expected
+    assert (labels == labels[:, :, :1]).all() and len(set(expected)) > 1
+
+
+def test_windows_cover_everything_and_overlap_by_a_third() -> None:
+    for window in (32, 47, 100):
+        for length in range(32, 400):
+            starts = evaluation._window_starts(length, window)
+            steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+            assert starts[0] == 0 and starts[-1] + window >= length
+            assert starts[-1] + min(window, length) == length
+            assert all(0 < step <= window * 2 / 3 for step in steps)
+
+
+def test_flip_averages_with_the_mirrored_image() -> None:
+    model, rgb = Convolution(kernel=3), random_image(*SIZE)
+    mirrored = probabilities(model, rgb.flip(-1), SIZE).flip(-1)
+    expected = (probabilities(model, rgb, SIZE) + mirrored).argmax(dim=1)
+    flipped = segment(model, rgb, flip=True)
+    assert torch.equal(flipped, expected)
+    assert not torch.equal(flipped, segment(model, rgb))
+
+
+def test_flip_does_not_change_what_a_symmetric_network_says() -> None:
+    model, rgb = Convolution(kernel=3), random_image(*SIZE)
+    with torch.no_grad():
+        model.layer.weight += model.layer.weight.flip(-1)
+    assert torch.equal(segment(model, rgb, flip=True), segment(model, rgb))
+
+
+def test_scales_average_probabilities() -> None:
+    model, rgb = Convolution(kernel=3), random_image(*SIZE)
+    expected = torch.zeros(1, 19, *SIZE)
+    for size in ((56, 80), SIZE, (94, 132)):  # 0.75, 1 and 1.25 of 75 x 106, rounded
+        p = probabilities(model, rgb, size)
+        expected += F.interpolate(p, size=SIZE, mode="bilinear", align_corners=False)
+    labels = segment(model, rgb, scales=(0.75, 1.0, 1.25))
+    assert torch.equal(labels, expected.argmax(dim=1))
+    assert not torch.equal(labels, segment(model, rgb))
+
+
+def test_impossible_views_are_refused() -> None:
+    for wrong in ({"sliding_window": (31, 64)}, {"scales": ()}, {"scales": (1.0, 0.0)}):
+        with pytest.raises(ValueError, match="window|scales"):
+            evaluation.TestTime(**wrong)
+
+
+def test_exposure_of_a_label_of_another_size() -> None:
+    rgb = torch.randint(256, (1, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(evaluation.value_channel(rgb, (4, 6)), rgb.max(dim=1).values)
+    large = rgb.repeat_interleave(10, dim=2).repeat_interleave(10, dim=3)
+    # Halved, the blocks of 10 x 10 are blocks of 5 x 5, whose inner pixels keep their colour.
+    half = evaluation.value_channel(large, (20, 30))
+    assert half.shape == (1, 20, 30) and half.dtype == torch.uint8
+    assert torch.equal(half[:, 2::5, 2::5], rgb.max(dim=1).values)
+
+
+def test_scores_are_those_of_the_labels() -> None:
+    samples = [random_sample(40, 60, seed) for seed in range(3)]
+    model = Convolution(kernel=3, stride=2).train()
+    found = evaluation.evaluate(model, samples, input_size=32, progress=False)
+    assert model.training
+    expected = SegmentationMetrics()
+    for sample in samples:
+        with torch.inference_mode():
+            logits = model(preprocess(sample["image"][None], 32)).logits
+        labels = F.interpolate(logits, size=(40, 60), mode="bilinear").argmax(dim=1)
+        expected.update(labels, sample["label"][None], sample["image"].amax(dim=0)[None])
+    assert found.compute() == expected.compute()
+
+
+def test_an_image_without_a_label() -> None:
+    sample = random_sample(40, 40)
+    del sample["label"]
+    with pytest.raises(DataError, match="image0 has no label"):
+        evaluation.evaluate(Convolution(), [sample], input_size=None, progress=False)
+
+
+class LargestFloat(TorchDispatchMode):
+    """Records how many numbers the largest floating tensor held that any operation gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                self.numbers = max(self.numbers, tensor.numel())
+        return result
+
+
+def live_bytes() -> int:
+    """Of all tensors there are."""
+    tensors = [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize(
+    ("test_time", "images_of_scores"),
+    [
+        (evaluation.TestTime(), 0.5),
+        (evaluation.TestTime(scales=(0.5, 1.0), flip=True, sliding_window=(64, 64)), 1.0),
+    ],
+)
+def test_memory(test_time: evaluation.TestTime, images_of_scores: float) -> None:
+    """No float scores of a whole image without views, of one image with them; nothing piles up."""
+    height, width = 400, 600
+    live = []
+
+    def samples() -> Iterator[Sample]:
+        for seed in range(6):
+            live.append(live_bytes())
+            yield random_sample(height, width, seed)
+
+    model = Convolution(kernel=3, stride=8)
+    with LargestFloat() as largest:
+        evaluation.evaluate(
+            model,
+            samples(),
+            input_size=128,
+            test_time=test_time,
+            worst=WorstImages(2),
+            progress=False,
+        )
+    assert 0 < largest.numbers <= images_of_scores * 19 * height * width
+    scores = 4 * 19 * height * width
+    assert live[2] < live[0] + scores / 4, "between images, no full-size scores are left"
+    assert live[3] == live[4] == live[5], "what one image leaves, the next one's replaces"
+
+
+def test_counting_never_waits_for_the_device() -> None:
+    """Tensors of the device "meta" have no values: whatever asked for one would fail."""
+    image = torch.empty(1, 20, 30, dtype=torch.uint8, device="meta")
+    SegmentationMetrics("meta").update(image, image, image)
+    WorstImages(3, "meta").update(0, image, image)
+
+
+class Broken(Dataset[Sample]):
+    """Nine samples; those from ``first_broken`` on can't be read."""
+
+    def __init__(self, first_broken: int) -> None:
+        self.first_broken = first_broken
+
+    def __len__(self) -> int:
+        return 9
+
+    def __getitem__(self, index: int) -> Sample:
+        if index >= self.first_broken:
+            raise DataError(f"image {index} can't be decoded")
+        return random_sample(20, 30, index)
+
+
+def test_reading_ahead_changes_nothing() -> None:
+    whole = Broken(first_broken=9)
+    read = evaluation.ReadAhead(whole)
+    assert len(read) == 9
+    for sample, number in zip(read, range(9), strict=True):
+        assert sample["name"] == f"image{number}"
+        assert torch.equal(sample["image"], whole[number]["image"])
+        assert torch.equal(sample["label"], whole[number]["label"])
+
+
+def test_reading_ahead_reports_what_cannot_be_read() -> None:
+    names = []
+    with pytest.raises(DataError, match="^image 6 can't be decoded$"):
+        for sample in evaluation.ReadAhead(Broken(first_broken=6)):
+            names.append(sample["name"])
+    assert names == [f"image{number}" for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An EGNet that has learnt nothing and sees images at a shorter side of 64 pixels."""
     torch.manual_seed(0)
-    weights = tmp_path / "w.safetensors"
-    save_checkpoint(weights, build_model("egnet", backbone="resnet10"), {"input_size": 64})
-    rng = np.random.default_rng(0)
-    for i in range(2):
-        for kind, size in (("images", (64, 96, 3)), ("labels", (64, 96))):
-            (tmp_path / kind).mkdir(exist_ok=True)
-            cv2.imwrite(str(tmp_path / kind / f"{i}.png"), rng.integers(0, 19, size).astype(np.uint8))
-    out = tmp_path / "scores" / "out.json"
-    arguments = ["evaluate", "--weights", str(weights), "--images", str(tmp_path / "images")]
-    assert (
-        main([*arguments, "--labels", str(tmp_path / "labels"), "--json", str(out), "--device", "cpu"]) == 0
-    )
-    scores = json.loads(out.read_text())
-    assert {"miou", "iou", "pixel_accuracy", "images"} <= set(scores) and scores["images"] == 2
-    assert f"{100 * scores['miou']:.1f}" in capsys.readouterr().out
-    assert main([*arguments, "--labels", str(tmp_path / "nowhere")]) == 1
+    path = tmp_path_factory.mktemp("evaluate") / "small.safetensors"
+    save_checkpoint(path, build_model("egnet", backbone="resnet10"), {"input_size": 64})
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four images and their labels; the label of the last one is nothing but ignored."""
+    folder = tmp_path_factory.mktemp("folder")
+    for number in range(4):
+        sample = random_sample(64, 96, number)
+        label = sample["label"].numpy() if number < 3 else np.full((64, 96), 255)
+        image = sample["image"].permute(1, 2, 0).numpy()
+        for kind, picture in (("images", image), ("labels", label)):
+            path = folder / kind / "val" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), picture)
+    return folder
+
+
+def evaluate_command(weights: Path, folder: Path, *more: str | Path) -> int:
+    images, labels = folder / "images" / "val", folder / "labels" / "val"
+    arguments = ["evaluate", "--weights", weights, "--device", "cpu", "--images", images, "--labels", labels]
+    return main([str(argument) for argument in (*arguments, *more)])
+
+
+def test_command(
+    small_weights: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, charts = tmp_path / "scores" / "out.json", tmp_path / "charts"
+    charts.mkdir()
+    (charts / "worst_07_1.0_old.png").touch()
+    (charts / "notes.png").touch()
+    options = ["--json", out, "--charts", charts, "--worst", "2", "--precision", "fp32"]
+    assert evaluate_command(small_weights, folder, *options) == 0
+    scores = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert scores["images"] == 4 and sum(scores["exposure_pixels"]) == 3 * 64 * 96
+    assert len(scores["ef1_micro"]) == len(scores["ef1_macro"]) == 10
+    table = capsys.readouterr().out
+    for key, shown in (("miou", "{:.1f}"), ("mef1_micro", "{:.3f}"), ("mef1_macro", "{:.3f}")):
+        assert shown.format(scores[key] * (100 if key == "miou" else 1)) in table
+    for k in range(10):
+        f1 = [scores[f"ef1_{averaging}"][k] for averaging in ("micro", "macro")]
+        row = next(
+            line for line in table.splitlines() if line.startswith(f"{k / 10:.1f} to {(k + 1) / 10:.1f}")
+        )
+        assert row.split()[-2:] == ["-" if value is None else f"{value:.3f}" for value in f1]
+
+    dataset = FolderDataset(folder / "images" / "val", folder / "labels" / "val")
+    accuracy = {}
+    for sample in (dataset[number] for number in range(3)):
+        model = evaluation.load_model(small_weights)[0]
+        one = evaluation.evaluate(model, [sample], input_size=64, progress=False).compute()
+        accuracy[sample["name"]] = 100 * one["pixel_accuracy"]
+    worst = sorted(accuracy, key=lambda name: accuracy[name])[:2]
+    assert sorted(path.name for path in charts.iterdir()) == [
+        "ef1.png",
+        "notes.png",
+        *(f"worst_{rank:02d}_{accuracy[name]:.1f}_{name}.png" for rank, name in enumerate(worst, start=1)),
+    ]
+    for path in (charts / "ef1.png", next(charts.glob("worst_01_*"))):
+        picture = cv2.imread(str(path))
+        assert picture is not None and min(picture.shape[:2]) > 500 and len(np.unique(picture)) > 10
+
+
+def test_command_with_views(small_weights: Path, folder: Path, tmp_path: Path) -> None:
+    """The options reach the network: each changes the scores, and all together too."""
+    found = []
+    for options in (
+        [],
+        ["--flip"],
+        ["--scales", "1", "1.5"],
+        ["--sliding-window", "32", "32"],
+        ["--input-size", "48"],
+        ["--input-size", "48", "64"],
+        ["--precision", "bf16", "--flip", "--scales", "0.75", "--sliding-window", "32", "40"],
+    ):
+        out = tmp_path / "scores.json"
+        precision = [] if "--precision" in options else ["--precision", "fp32"]
+        assert evaluate_command(small_weights, folder, *options, *precision, "--json", out) == 0
+        found.append(json.loads(out.read_text())["pixel_accuracy"])
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--labels", "nowhere"], "has no label"),
+        (["--sliding-window", "8", "64"], "sliding window (8, 64)"),
+        (["--scales", "0"], "scales (0.0,)"),
+        (["--device", "tpu9"], "tpu9"),
+    ],
+)
+def test_mistakes_get_one_line(
+    options: list[str],
+    message: str,
+    small_weights: Path,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert evaluate_command(small_weights, folder, *options) == 1
     error = capsys.readouterr().err
-    assert "has no label" in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
-def test_real_folders(shared_data: Path) -> None:
-    camvid = shared_data / "camvid"
-    dataset = FolderDataset(camvid / "images" / "day_val", camvid / "labels" / "day_val")
-    assert len(dataset) == 101
-    assert dataset[0]["image"].shape == (3, 360, 480) and dataset[0]["label"].shape == (360, 480)
-    cityscapes = CityscapesDataset(shared_data / "cityscapes_mini", "val")
-    assert len(cityscapes) == 12
-    assert set(cityscapes[0]["label"].unique().tolist()) <= {*range(19), 255}
+def test_nothing_to_score(
+    small_weights: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(labels / f"{number}.png"), np.full((64, 96), 255, np.uint8))
+    assert evaluate_command(small_weights, folder, "--labels", labels) == 1
+    assert "ignored" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_checkpoints_of_other_classes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights, images = tmp_path / "w.safetensors", tmp_path / "images"
+def test_checkpoints_of_other_classes_are_refused(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "w.safetensors"
     save_checkpoint(weights, build_model("egnet", backbone="resnet10", num_classes=5), {})
-    images.mkdir()
-    cv2.imwrite(str(images / "a.png"), np.zeros((40, 40), np.uint8))
-    arguments = ["evaluate", "--weights", str(weights), "--images", str(images), "--labels", str(images)]
-    assert main(arguments) == 1
+    assert evaluate_command(weights, folder) == 1
     assert "classes" in capsys.readouterr().err
-    assert main([*arguments, "--device", "tpu9"]) == 1
-    assert "tpu9" in capsys.readouterr().err
