@@ -1,12 +1,14 @@
 """Labelled images, as samples ``{"image", "label", "name"}``.
 
-``image`` is RGB, (3, H, W) uint8; ``label`` holds train ids, (H, W) uint8, 255 = ignored; both are
-tv_tensors, so that torchvision's v2 transforms treat each as what it is.
+``image`` is RGB, (3, H, W) uint8; ``label`` holds train ids, (H, W) uint8, 255 = ignored, and is missing
+where there are none; both are tv_tensors, so that torchvision's v2 transforms treat each as what it is.
+``open_dataset`` opens each data set of ``DATASETS`` as its owners ship it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,65 +18,374 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from night_seg_ros.models.classes import IGNORE, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
+from night_seg_ros.training.labels import DataError, detect_format, read_file, read_label
+from night_seg_ros.training.layouts import FileList, Layout, find_files, has_images, match_files
 from night_seg_ros.training.street import StreetScene
 
 Sample = dict[str, Any]
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-
-
-class DataError(ValueError):
-    """Data that can't be used; the message says what is wrong, where, and what was expected."""
-
 
 class LabelledFiles(Dataset[Sample]):
-    """Image files, each with a label file.
+    """Image files, each with a label file; or all of them without.
 
     Args:
-        images: folder that is searched for images, sub-folders too.
-        label_of: path of the label of an image, given the image's path below ``images``.
-        read_label: reads a label file as train ids, (H, W) uint8.
+        files: the images and their labels.
+        label_scales: how many times as wide and high as its image a label may be.
+
+    Attributes:
+        pairs: the image and the label (None: without) of each sample.
+        labelled: whether the samples have labels.
+        label_format: what the label files hold; None without labels. Samples have train ids in any case.
 
     Raises:
-        DataError: a folder is missing or empty, or an image has no label.
+        DataError: an image has no label, or the label files are of no known format.
     """
 
-    def __init__(
-        self, images: Path, label_of: Callable[[Path], Path], read_label: Callable[[Path], np.ndarray]
-    ) -> None:
-        self.read_label = read_label
-        self.pairs: list[tuple[Path, Path]] = []
-        for image in _list_images(images):
-            label = label_of(image.relative_to(images))
-            if not label.is_file():
-                raise DataError(f"image {image} has no label: expected {label}")
-            self.pairs.append((image, label))
+    def __init__(self, files: FileList, label_scales: tuple[int, ...] = (1,)) -> None:
+        if files.missing:
+            image, expected = files.missing[0]
+            more = f" (one of {len(files.missing)} such images)" if len(files.missing) > 1 else ""
+            raise DataError(f"image {image} has no label: expected {expected}{more}")
+        self.pairs = files.pairs
+        self.label_scales = label_scales
+        labels = [label for _, label in self.pairs if label is not None]
+        self.labelled = bool(labels)
+        self.label_format = detect_format(labels) if labels else None
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        image, label = self.pairs[index]
-        return to_sample(read_image(image), self.read_label(label), image.stem)
+        """Read a sample.
+
+        Raises:
+            DataError: a file can't be read or decoded, or image and label differ in size.
+        """
+        image_file, label_file = self.pairs[index]
+        image = read_image(image_file)
+        if label_file is None or self.label_format is None:
+            return to_sample(image, None, image_file.stem)
+        label = read_label(label_file, self.label_format)
+        height, width, _ = image.shape
+        if label.shape not in [(height * scale, width * scale) for scale in self.label_scales]:
+            turned = label.shape == (width, height)
+            raise DataError(
+                f"image {image_file} of {width}x{height} and label {label_file} of "
+                f"{label.shape[1]}x{label.shape[0]} differ in size"
+                + (": store the image's pixels upright, an EXIF rotation is not applied" if turned else "")
+            )
+        return to_sample(image, label, image_file.stem)
 
 
 class FolderDataset(LabelledFiles):
-    """Images of one folder, and in another label images of the same names: train ids, single-channel PNG."""
+    """Images of one folder, and in another label PNGs of the same names; sub-folders too."""
 
     def __init__(self, images: str | Path, labels: str | Path) -> None:
-        super().__init__(Path(images), lambda image: Path(labels) / image.with_suffix(".png"), read_train_ids)
+        super().__init__(match_files(Path(images), [Path(labels)], "", (".png",)))
 
 
-class CityscapesDataset(LabelledFiles):
-    """Cityscapes as its owners ship it: ``leftImg8bit/SPLIT/CITY``, ``gtFine/SPLIT/CITY`` with label ids."""
+class PublishedDataset(LabelledFiles):
+    """A split of a data set as its owners ship it; its sub-classes say how that is.
+
+    Args:
+        root: folder of the data set.
+        split: one of ``SPLITS``.
+
+    Attributes:
+        LAYOUTS: how the data set may lie on the disk, tried in this order.
+        SPLITS: names of the splits, each with the folder names it goes by, tried in this order.
+        PARTS: parts that a split is made of, all needed; ``{part}`` in a layout.
+        UNLABELLED: splits whose labels are not published.
+        LABEL_SCALES: see ``LabelledFiles``, for splits where it isn't (1,).
+
+    Raises:
+        DataError: the split is unknown, or a folder or file is missing; says what was expected where.
+    """
+
+    LAYOUTS: tuple[Layout, ...]
+    SPLITS: dict[str, tuple[str, ...]]
+    PARTS: tuple[str, ...] = ("",)
+    UNLABELLED: tuple[str, ...] = ()
+    LABEL_SCALES: dict[str, tuple[int, ...]] = {}
 
     def __init__(self, root: str | Path, split: str) -> None:
-        def label_of(image: Path) -> Path:
-            name = image.name.replace("_leftImg8bit.png", "_gtFine_labelIds.png")
-            return Path(root) / "gtFine" / split / image.parent / name
+        super().__init__(self.list_files(root, split), self.LABEL_SCALES.get(split, (1,)))
 
-        super().__init__(Path(root) / "leftImg8bit" / split, label_of, read_label_ids)
+    @classmethod
+    def splits_in(cls, root: str | Path) -> list[str]:
+        """The splits that ``root`` has a folder of images for."""
+        return [
+            split
+            for split, folders in cls.SPLITS.items()
+            if all(has_images(Path(root), cls.LAYOUTS, folders[0], part) for part in cls.PARTS)
+        ]
+
+    @classmethod
+    def list_files(cls, root: str | Path, split: str) -> FileList:
+        """The files of a split, also where some labels are missing.
+
+        Raises:
+            DataError: the split is unknown, or its images or all of its labels are not there.
+        """
+        if split not in cls.SPLITS:
+            raise DataError(f"no split {split!r}: the splits of this data set are {', '.join(cls.SPLITS)}")
+        labelled = split not in cls.UNLABELLED
+        parts = (find_files(Path(root), cls.LAYOUTS, cls.SPLITS[split], part, labelled) for part in cls.PARTS)
+        return sum(parts, FileList())
+
+
+class SplitFolders(PublishedDataset):
+    """The folder layout: ``images/SPLIT``, and ``labels/SPLIT`` with PNGs of the same names."""
+
+    LAYOUTS = (Layout(("images/{split}",), ("labels/{split}",), "", (".png",)),)
+
+    @classmethod
+    def splits_in(cls, root: str | Path) -> list[str]:
+        """The sub-folders of ``images``."""
+        return sorted(path.name for path in Path(root, "images").glob("*") if path.is_dir())
+
+    @classmethod
+    def list_files(cls, root: str | Path, split: str) -> FileList:
+        """The files of a split; any folder is one.
+
+        Raises:
+            DataError: its images or all of its labels are not there.
+        """
+        return find_files(Path(root), cls.LAYOUTS, (split,), "", labelled=True)
+
+
+class NightCityDataset(PublishedDataset):
+    """NightCity (Tan et al.), 2,998 images of 1024x512 for training and 1,299 to test on.
+
+    In the owners' layout, or that of NightCity-fine (Wei et al., ICCV 2023). The validation labels that Deng
+    et al. (CVPR 2022) re-annotated, 2048x1024, in the place of the first ones are told by their size.
+    """
+
+    SPLITS = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
+    LAYOUTS = (
+        Layout(
+            ("images/{split}", "NightCity-images/images/{split}", "NightCity-images/{split}"),
+            ("label/{split}", "NightCity-label/label/{split}", "NightCity-label/{split}"),
+            "",
+            ("_trainIds.png", "_labelIds.png", ".png", "_color.png"),
+        ),
+        Layout(("{split}/img",), ("{split}/lbl",), "", ("_trainIds.png", "_labelIds.png", ".png")),
+    )
+    LABEL_SCALES = {"val": (1, 2), "test": (1, 2)}
+
+
+class CityscapesDataset(PublishedDataset):
+    """Cityscapes (Cordts et al., CVPR 2016): leftImg8bit and gtFine unpacked into one folder."""
+
+    SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+    UNLABELLED = ("test",)  # gtFine has files for it, but all of their pixels are void
+    LAYOUTS = (
+        Layout(
+            ("leftImg8bit/{split}",),
+            ("gtFine/{split}",),
+            "_leftImg8bit.png",
+            ("_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"),
+        ),
+    )
+
+
+class BDD100KDataset(PublishedDataset):
+    """BDD100K (Yu et al., CVPR 2020): the 10K images and semantic segmentation, or the older ``seg``."""
+
+    SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+    UNLABELLED = ("test",)
+    LAYOUTS = (
+        Layout(("images/10k/{split}",), ("labels/sem_seg/masks/{split}",), ".jpg", (".png",)),
+        Layout(("seg/images/{split}",), ("seg/labels/{split}",), ".jpg", ("_train_id.png",)),
+    )
+
+
+class BDD100KNightDataset(BDD100KDataset):
+    """The night images of BDD100K.
+
+    They are those that ``night_SPLIT.txt`` in the root names, one a line, as file names or paths. Without
+    this file, those whose ``attributes.timeofday`` is "night" in the owners' detection labels,
+    ``labels/det_20`` or ``labels/bdd100k_labels_images_*.json``: reading these takes a while, and images that
+    they don't speak of are left out.
+    """
+
+    @classmethod
+    def list_files(cls, root: str | Path, split: str) -> FileList:
+        """The files of the night images of a split; ``orphans`` is empty.
+
+        Raises:
+            DataError: as for BDD100K, or nothing tells which images are of the night.
+        """
+        files = super().list_files(root, split)
+        known = {image.stem for image, _ in [*files.pairs, *files.missing]}
+        listed = Path(root, f"night_{split}.txt")
+        night = _listed_names(listed, known) if listed.is_file() else _night_by_attributes(Path(root))
+        if not night & known:
+            raise DataError(
+                f"nothing in {root} says which images of {split!r} are of the night: expected "
+                f"{listed.name} with an image name per line, or {' or '.join(TIMES_OF_DAY)} "
+                'with the attributes.timeofday "night"'
+            )
+        return FileList(
+            [pair for pair in files.pairs if pair[0].stem in night],
+            [pair for pair in files.missing if pair[0].stem in night],
+        )
+
+
+TIMES_OF_DAY = ("labels/det_20/*.json", "labels/bdd100k_labels_images_*.json")
+
+
+def _listed_names(path: Path, known: set[str]) -> set[str]:
+    names = set()
+    for number, line in enumerate(read_file(path).decode().splitlines(), 1):
+        name = Path(line.strip()).stem
+        if name and name not in known:
+            raise DataError(f"{path}, line {number}: the split has no image {name}")
+        names.add(name)
+    return names
+
+
+@functools.cache
+def _night_by_attributes(root: Path) -> set[str]:
+    night = set()
+    for path in [path for pattern in TIMES_OF_DAY for path in sorted(root.glob(pattern))]:
+        try:
+            for frame in json.loads(read_file(path)):
+                if frame["attributes"]["timeofday"] == "night":
+                    night.add(Path(frame["name"]).stem)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: expected a list of frames with name and attributes.timeofday"
+            ) from error
+    return night
+
+
+class DarkZurichDataset(PublishedDataset):
+    """Dark Zurich (Sakaridis et al., ICCV 2019), the anonymised images.
+
+    ``train`` is the night, ``train_day`` and ``train_twilight`` are the rest of the training images, none of
+    them with labels; ``val`` (50 night images) has labels, ``test`` (151) has none.
+    """
+
+    SPLITS = {
+        "train": ("train/night",),
+        "train_day": ("train/day",),
+        "train_twilight": ("train/twilight",),
+        "val": ("val/night",),
+        "test": ("test/night",),
+    }
+    UNLABELLED = ("train", "train_day", "train_twilight", "test")
+    LAYOUTS = (
+        Layout(
+            ("rgb_anon/{split}",),
+            ("gt/{split}",),
+            "_rgb_anon.png",
+            ("_gt_labelTrainIds.png", "_gt_labelIds.png"),
+        ),
+    )
+
+
+class DarkZurichPairs(Dataset[dict[str, Any]]):
+    """Dark Zurich's night images, each with the day image of about the same place.
+
+    Samples: ``night`` and ``day``, RGB (3, H, W) uint8, and the ``name`` of the night image.
+
+    Args:
+        root: folder of the data set.
+        list_file: lines ``night,day`` as published with DANNet, such as
+            ``train/night/GOPR0351/GOPR0351_frame_000001,train/day/GOPR0345/GOPR0345_frame_000081``.
+
+    Raises:
+        DataError: a line is of another form, or an image is missing.
+    """
+
+    def __init__(self, root: str | Path, list_file: str | Path) -> None:
+        self.pairs: list[tuple[Path, Path]] = []
+        for number, line in enumerate(read_file(Path(list_file)).decode().splitlines(), 1):
+            names = line.strip().split(",")
+            if names == [""]:
+                continue
+            if len(names) != 2:
+                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line.strip()!r}")
+            night, day = (Path(root, "rgb_anon", f"{name.strip()}_rgb_anon.png") for name in names)
+            for image in (night, day):
+                if not image.is_file():
+                    raise DataError(f"{list_file}, line {number}: no image {image}")
+            self.pairs.append((night, day))
+        if not self.pairs:
+            raise DataError(f"{list_file} names no pairs: expected lines night,day")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        night, day = self.pairs[index]
+        return {"night": _to_image(read_image(night)), "day": _to_image(read_image(day)), "name": night.stem}
+
+
+class NighttimeDrivingDataset(PublishedDataset):
+    """Nighttime Driving test (Dai and Van Gool, ITSC 2018), 50 images."""
+
+    SPLITS = {"test": ("test/night",)}
+    LAYOUTS = (
+        Layout(
+            ("leftImg8bit/{split}",),
+            ("gtCoarse_daytime_trainvaltest/{split}",),
+            "_leftImg8bit.png",
+            ("_gtCoarse_labelTrainIds.png", "_gtCoarse_labelIds.png"),
+        ),
+    )
+
+
+class ACDCDataset(PublishedDataset):
+    """ACDC (Sakaridis et al., ICCV 2021), all four conditions; not its reference images of the day."""
+
+    SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+    PARTS: tuple[str, ...] = ("fog", "night", "rain", "snow")
+    UNLABELLED = ("test",)
+    LAYOUTS = (
+        Layout(
+            ("rgb_anon/{part}/{split}", "rgb_anon_trainvaltest/rgb_anon/{part}/{split}"),
+            ("gt/{part}/{split}", "gt_trainval/gt/{part}/{split}"),
+            "_rgb_anon.png",
+            ("_gt_labelTrainIds.png", "_gt_labelIds.png"),
+        ),
+    )
+
+
+class ACDCNightDataset(ACDCDataset):
+    """The night images of ACDC."""
+
+    PARTS = ("night",)
+
+
+DATASETS: dict[str, type[PublishedDataset]] = {
+    "folder": SplitFolders,
+    "nightcity": NightCityDataset,
+    "cityscapes": CityscapesDataset,
+    "bdd100k": BDD100KDataset,
+    "bdd100k_night": BDD100KNightDataset,
+    "dark_zurich": DarkZurichDataset,
+    "nighttime_driving": NighttimeDrivingDataset,
+    "acdc": ACDCDataset,
+    "acdc_night": ACDCNightDataset,
+}
+
+
+def open_dataset(name: str, root: str | Path, split: str) -> PublishedDataset:
+    """Open a split of a data set.
+
+    Args:
+        name: a key of ``DATASETS``.
+        root: folder of the data set.
+        split: see the class.
+
+    Raises:
+        DataError: the name or the split is unknown, or files are missing; says what was expected where.
+    """
+    if name not in DATASETS:
+        raise DataError(f"no data set {name!r}: known are {', '.join(DATASETS)}")
+    return DATASETS[name](root, split)
 
 
 class SyntheticStreets(Dataset[Sample]):
@@ -110,68 +421,28 @@ class SyntheticStreets(Dataset[Sample]):
 LabelledImages = LabelledFiles | SyntheticStreets
 
 
-def to_sample(image: np.ndarray, label: np.ndarray, name: str) -> Sample:
-    """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8."""
-    return {
-        "image": tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)),
-        "label": tv_tensors.Mask(torch.from_numpy(label)),
-        "name": name,
-    }
+def to_sample(image: np.ndarray, label: np.ndarray | None, name: str) -> Sample:
+    """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8, if it has one."""
+    sample = {"image": _to_image(image), "name": name}
+    return sample if label is None else sample | {"label": tv_tensors.Mask(torch.from_numpy(label))}
+
+
+def _to_image(image: np.ndarray) -> tv_tensors.Image:
+    return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as RGB, (H, W, 3) uint8.
 
+    The pixels come as they are stored: labels lie on these, so an EXIF rotation is not applied.
+
     Raises:
-        DataError: it can't be decoded.
+        DataError: it can't be read or decoded, or is not whole.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"image {path} can't be decoded")
+    data = read_file(path)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    # OpenCV fills up the rest of a JPEG that breaks off with grey: see that its last scan has an end.
+    cut_off = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    if image is None or cut_off:
+        raise DataError(f"image {path} can't be decoded: it is no image, or not a whole one")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def read_train_ids(path: Path) -> np.ndarray:
-    """Read a label image of train ids, (H, W) uint8.
-
-    Raises:
-        DataError: it can't be decoded, holds colours, or ids other than 0..18 and 255.
-    """
-    label = _read_single_channel(path)
-    wrong = np.unique(label[(label >= NUM_CLASSES) & (label != IGNORE)])
-    if wrong.size:
-        raise DataError(
-            f"label {path} holds the values {', '.join(map(str, wrong[:5]))}: train ids are "
-            f"0..{NUM_CLASSES - 1} and {IGNORE}. If they are Cityscapes label ids, convert them"
-        )
-    return label
-
-
-def read_label_ids(path: Path) -> np.ndarray:
-    """Read a label image of Cityscapes label ids as train ids, (H, W) uint8.
-
-    Raises:
-        DataError: it can't be decoded, or holds colours.
-    """
-    return LABEL_ID_TO_TRAIN_ID[_read_single_channel(path)]
-
-
-def _read_single_channel(path: Path) -> np.ndarray:
-    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if label is None:
-        raise DataError(f"label {path} can't be decoded")
-    if label.ndim != 2 or label.dtype != np.uint8:
-        raise DataError(
-            f"label {path} is {label.dtype} of shape {label.shape}: "
-            "expected one 8-bit channel of ids, not colours"
-        )
-    return label
-
-
-def _list_images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}: expected one of images")
-    images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        raise DataError(f"folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return images
