@@ -19,11 +19,12 @@ from torch.utils.data import Dataset
 
 from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
-from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.inference import preprocess
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training import evaluate as evaluation
-from night_seg_ros.training.datasets import DataError, FolderDataset, Sample, to_sample
+from night_seg_ros.training.data import SYNTHETIC_TRAINING
+from night_seg_ros.training.datasets import DataError, FolderDataset, Sample, SyntheticStreets, to_sample
 from night_seg_ros.training.metrics import SegmentationMetrics, WorstImages
 
 SIZE = (75, 106)
@@ -87,6 +88,9 @@ def test_windows_do_not_change_what_a_pixelwise_network_says(window: tuple[int, 
     plain = segment(Convolution(), rgb)
     assert len(plain.unique()) > 5
     assert torch.equal(segment(Convolution(), rgb, sliding_window=window), plain)
+    views: dict[str, Any] = {"scales": (0.75, 1.25), "flip": True}
+    plain = segment(Convolution(), rgb, **views)
+    assert torch.equal(segment(Convolution(), rgb, sliding_window=window, **views), plain)
 
 
 def test_windows_are_averaged_where_they_overlap() -> None:
@@ -211,11 +215,12 @@ def live_bytes() -> int:
 def test_memory(test_time: evaluation.TestTime, images_of_scores: float) -> None:
     """No float scores of a whole image without views, of one image with them; nothing piles up."""
     height, width = 400, 600
-    live = []
+    live = {}
 
     def samples() -> Iterator[Sample]:
         for seed in range(6):
-            live.append(live_bytes())
+            if seed in (0, 3, 5):
+                live[seed] = live_bytes()
             yield random_sample(height, width, seed)
 
     model = Convolution(kernel=3, stride=8)
@@ -230,8 +235,8 @@ def test_memory(test_time: evaluation.TestTime, images_of_scores: float) -> None
         )
     assert 0 < largest.numbers <= images_of_scores * 19 * height * width
     scores = 4 * 19 * height * width
-    assert live[2] < live[0] + scores / 4, "between images, no full-size scores are left"
-    assert live[3] == live[4] == live[5], "what one image leaves, the next one's replaces"
+    assert live[3] < live[0] + scores / 4, "between images, no full-size scores are left"
+    assert live[3] == live[5], "what one image leaves, the next one's replaces"
 
 
 def test_counting_never_waits_for_the_device() -> None:
@@ -274,6 +279,12 @@ def test_reading_ahead_reports_what_cannot_be_read() -> None:
     assert names == [f"image{number}" for number in range(6)]
 
 
+def test_json_is_strict(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        evaluation.write_json(tmp_path / "a.json", {"miou": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An EGNet that has learnt nothing and sees images at a shorter side of 64 pixels."""
@@ -298,10 +309,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def evaluate_command(weights: Path, folder: Path, *more: str | Path) -> int:
-    images, labels = folder / "images" / "val", folder / "labels" / "val"
-    arguments = ["evaluate", "--weights", weights, "--device", "cpu", "--images", images, "--labels", labels]
-    return main([str(argument) for argument in (*arguments, *more)])
+def evaluate_command(weights: Path, *options: str | Path) -> int:
+    return main(["evaluate", *map(str, ("--weights", weights, "--device", "cpu", *options))])
+
+
+def files_of(folder: Path) -> tuple[str | Path, ...]:
+    return "--images", folder / "images" / "val", "--labels", folder / "labels" / "val"
 
 
 def test_command(
@@ -312,7 +325,7 @@ def test_command(
     (charts / "worst_07_1.0_old.png").touch()
     (charts / "notes.png").touch()
     options = ["--json", out, "--charts", charts, "--worst", "2", "--precision", "fp32"]
-    assert evaluate_command(small_weights, folder, *options) == 0
+    assert evaluate_command(small_weights, *files_of(folder), *options) == 0
     scores = json.loads(out.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert scores["images"] == 4 and sum(scores["exposure_pixels"]) == 3 * 64 * 96
     assert len(scores["ef1_micro"]) == len(scores["ef1_macro"]) == 10
@@ -329,7 +342,7 @@ def test_command(
     dataset = FolderDataset(folder / "images" / "val", folder / "labels" / "val")
     accuracy = {}
     for sample in (dataset[number] for number in range(3)):
-        model = evaluation.load_model(small_weights)[0]
+        model = load_model(small_weights)[0]
         one = evaluation.evaluate(model, [sample], input_size=64, progress=False).compute()
         accuracy[sample["name"]] = 100 * one["pixel_accuracy"]
     worst = sorted(accuracy, key=lambda name: accuracy[name])[:2]
@@ -349,17 +362,68 @@ def test_command_with_views(small_weights: Path, folder: Path, tmp_path: Path) -
     for options in (
         [],
         ["--flip"],
-        ["--scales", "1", "1.5"],
-        ["--sliding-window", "32", "32"],
+        ["--scales", "1.5"],
+        ["--sliding-window", "48", "64"],
         ["--input-size", "48"],
         ["--input-size", "48", "64"],
-        ["--precision", "bf16", "--flip", "--scales", "0.75", "--sliding-window", "32", "40"],
+        ["--precision", "bf16", "--flip", "--scales", "0.75", "--sliding-window", "40", "48"],
     ):
         out = tmp_path / "scores.json"
         precision = [] if "--precision" in options else ["--precision", "fp32"]
-        assert evaluate_command(small_weights, folder, *options, *precision, "--json", out) == 0
+        assert evaluate_command(small_weights, *files_of(folder), *options, *precision, "--json", out) == 0
         found.append(json.loads(out.read_text())["pixel_accuracy"])
     assert len(set(found)) == len(found)
+
+
+def test_command_with_a_data_set(
+    small_weights: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, precision = tmp_path / "scores.json", ("--precision", "fp32")
+    files = ("--dataset", "folder", "--root", folder, "--split", "val")
+    assert evaluate_command(small_weights, *files, *precision, "--json", out) == 0
+    scores = out.read_text()
+    assert evaluate_command(small_weights, *files_of(folder), *precision, "--json", out) == 0
+    assert out.read_text() == scores
+
+    monkeypatch.setattr(evaluation, "SYNTHETIC_HELD_OUT", 1)
+    streets = ("--dataset", "synthetic", "--split", "night")
+    assert evaluate_command(small_weights, *streets, *precision, "--json", out) == 0
+    held_out = SyntheticStreets(night=True, length=1, first_seed=SYNTHETIC_TRAINING)
+    model = load_model(small_weights)[0]
+    expected = evaluation.evaluate(model, evaluation.ReadAhead(held_out), input_size=64, progress=False)
+    assert json.loads(out.read_text()) == expected.compute()
+
+
+def test_a_data_set_without_labels(
+    small_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "leftImg8bit" / "test" / "berlin" / "berlin_000000_000019_leftImg8bit.png"
+    image.parent.mkdir(parents=True)
+    cv2.imwrite(str(image), np.zeros((32, 64, 3), np.uint8))
+    assert (
+        evaluate_command(small_weights, "--dataset", "cityscapes", "--root", tmp_path, "--split", "test") == 1
+    )
+    error = capsys.readouterr().err
+    assert "cityscapes test: these images are published without labels" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--images", "a"],
+        ["--dataset", "folder", "--root", "a"],
+        ["--dataset", "folder", "--split", "val"],
+        ["--dataset", "synthetic"],
+        ["--dataset", "synthetic", "--split", "night", "--labels", "a"],
+        ["--dataset", "synthetic", "--split", "night", "--worst", "-1"],
+        ["--dataset", "synthetic", "--split", "night", "--input-size", "8"],
+    ],
+)
+def test_options_that_do_not_go_together(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", *options])
+    assert stop.value.code == 2
+    assert "give" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -369,6 +433,7 @@ def test_command_with_views(small_weights: Path, folder: Path, tmp_path: Path) -
         (["--sliding-window", "8", "64"], "sliding window (8, 64)"),
         (["--scales", "0"], "scales (0.0,)"),
         (["--device", "tpu9"], "tpu9"),
+        (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
     ],
 )
 def test_mistakes_get_one_line(
@@ -378,7 +443,7 @@ def test_mistakes_get_one_line(
     folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert evaluate_command(small_weights, folder, *options) == 1
+    assert evaluate_command(small_weights, *files_of(folder), *options) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
@@ -390,7 +455,7 @@ def test_nothing_to_score(
     labels.mkdir()
     for number in range(4):
         cv2.imwrite(str(labels / f"{number}.png"), np.full((64, 96), 255, np.uint8))
-    assert evaluate_command(small_weights, folder, "--labels", labels) == 1
+    assert evaluate_command(small_weights, *files_of(folder), "--labels", labels) == 1
     assert "ignored" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -399,5 +464,5 @@ def test_checkpoints_of_other_classes_are_refused(
 ) -> None:
     weights = tmp_path / "w.safetensors"
     save_checkpoint(weights, build_model("egnet", backbone="resnet10", num_classes=5), {})
-    assert evaluate_command(weights, folder) == 1
+    assert evaluate_command(weights, *files_of(folder)) == 1
     assert "classes" in capsys.readouterr().err

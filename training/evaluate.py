@@ -29,11 +29,22 @@ from night_seg_ros.models.inference import (
     predict_labels,
     preprocess,
 )
-from night_seg_ros.training.datasets import DataError, FolderDataset, LabelledImages, Sample
+from night_seg_ros.training.data import SYNTHETIC_HELD_OUT, SYNTHETIC_TRAINING
+from night_seg_ros.training.datasets import (
+    DATASETS,
+    DataError,
+    FolderDataset,
+    LabelledImages,
+    Sample,
+    SyntheticStreets,
+    open_dataset,
+)
 from night_seg_ros.training.metrics import EXPOSURE_BINS, SegmentationMetrics, WorstImages
 from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
 
 _READERS = 4
 
@@ -263,7 +274,7 @@ def draw_worst(
         rgb, label = _to_device(sample, device)
         with torch.inference_mode():
             prediction = segment(model, rgb, _size(label), **how)
-        name = f"worst_{rank:02d}_{100 * accuracy:.1f}_{sample['name'].replace('/', '_')}.png"
+        name = f"worst_{rank:02d}_{100 * accuracy:.1f}_{sample['name']}.png"
         image = rgb[0].permute(1, 2, 0)
         draw_comparison(
             folder / name,
@@ -274,46 +285,9 @@ def draw_worst(
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg evaluate``."""
-    parser = argparse.ArgumentParser("night-seg evaluate", description="Score a model on labelled images.")
-    parser.add_argument("--model", default="egnet", help="whose demonstration weights to take")
-    parser.add_argument("--weights", help="checkpoint (.safetensors); default: the demonstration weights")
-    parser.add_argument("--images", required=True, help="folder of images")
-    parser.add_argument("--labels", required=True, help="folder of label PNGs of the same names, train ids")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
-    parser.add_argument(
-        "--precision", default="auto", choices=["auto", *PRECISIONS], help="auto: bf16 where it is fast"
-    )
-    parser.add_argument(
-        "--input-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="size at which the network sees an image: its shorter side, or height and width; "
-        "default: the checkpoint's",
-    )
-    parser.add_argument(
-        "--sliding-window", type=int, nargs=2, metavar=("H", "W"), help="segment in overlapping windows"
-    )
-    parser.add_argument(
-        "--scales",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        help="average over these scales, such as 0.75 1 1.25",
-    )
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
-    parser.add_argument("--json", metavar="OUT", help="also write the scores here")
-    parser.add_argument(
-        "--charts", type=Path, metavar="DIR", help="draw EF1 by exposure and the worst images here"
-    )
-    parser.add_argument("--worst", type=int, default=8, help="how many images --charts draws (default: 8)")
-    options = parser.parse_args(argv)
-    if options.input_size and (len(options.input_size) > 2 or min(options.input_size) < MIN_SIDE):
-        parser.error(f"--input-size: give one or two numbers from {MIN_SIDE} up")
-    window = tuple(options.sliding_window) if options.sliding_window else None
-    test_time = TestTime(window, tuple(options.scales), options.flip)
-    dataset = FolderDataset(options.images, options.labels)
-    name = str(options.images)
+    options = _parse(argv)
+    test_time = TestTime(options.sliding_window, tuple(options.scales), options.flip)
+    dataset, name = _open(options)
     weights = options.weights or demonstration_weights(options.model)
     device = choose_device(options.device)
     precision = options.precision
@@ -323,13 +297,12 @@ def main(argv: list[str] | None = None) -> int:
     check_classes(weights, metadata)
     model = model.to(device, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     how: dict[str, Any] = {
-        "input_size": _input_size(options.input_size or metadata.get("input_size")),
+        "input_size": options.input_size or metadata.get("input_size"),
         "dtype": PRECISIONS[precision],
         "test_time": test_time,
     }
-    worst = WorstImages(options.worst if options.charts else 0, device)
-    metrics = evaluate(model, ReadAhead(dataset), device=device, worst=worst, **how)
-    scores = metrics.compute()
+    worst = WorstImages(options.worst, device)
+    scores = evaluate(model, ReadAhead(dataset), device=device, worst=worst, **how).compute()
     if scores["miou"] is None:
         raise DataError(f"{name}: every pixel of these labels is ignored (255)")
     print(f"{weights} on {name}, {precision}\n{format_scores(scores)}")
@@ -341,8 +314,74 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _input_size(size: list[int] | int | None) -> InputSize:
-    """As the command line and JSON have it: 512 or [512] the shorter side, [512, 1024] height and width."""
-    if isinstance(size, list):
-        return size[0] if len(size) == 1 else (size[0], size[1])
-    return size
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "night-seg evaluate",
+        description="Score a model on labelled images: --dataset NAME --root DIR --split SPLIT, "
+        "--dataset synthetic --split night|day, or --images DIR --labels DIR.",
+    )
+    parser.add_argument("--model", default="egnet", help="whose demonstration weights to take")
+    parser.add_argument("--weights", help="checkpoint (.safetensors); default: the demonstration weights")
+    parser.add_argument("--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="%(choices)s")
+    parser.add_argument("--root", metavar="DIR", help="folder of the data set")
+    parser.add_argument("--split", help="such as val")
+    parser.add_argument("--images", metavar="DIR", help="folder of images")
+    parser.add_argument("--labels", metavar="DIR", help="folder of label PNGs of the same names")
+    parser.add_argument(
+        "--input-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="at which the network sees an image: its shorter side, or height and width; "
+        "default: the checkpoint's",
+    )
+    parser.add_argument(
+        "--sliding-window", type=int, nargs=2, metavar=("H", "W"), help="segment in overlapping windows"
+    )
+    parser.add_argument(
+        "--scales", type=float, nargs="+", default=[1.0], help="average over them, such as 0.75 1 1.25"
+    )
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", *PRECISIONS], help="auto: bf16 where it is fast"
+    )
+    parser.add_argument("--json", metavar="OUT", help="also write the scores here")
+    parser.add_argument(
+        "--charts", type=Path, metavar="DIR", help="draw EF1 by exposure and the worst images into DIR"
+    )
+    parser.add_argument("--worst", type=int, default=8, help="how many images --charts draws (default: 8)")
+    options = parser.parse_args(argv)
+    given = {name for name in ("dataset", "root", "split", "images", "labels") if getattr(options, name)}
+    needed = {"dataset", "split"} | ({"root"} if options.dataset != SYNTHETIC else set())
+    if given not in (needed, {"images", "labels"}):
+        parser.error(
+            "give --dataset, --root and --split, --dataset synthetic and --split, or --images and --labels"
+        )
+    if options.input_size:
+        if len(options.input_size) > 2 or min(options.input_size) < MIN_SIDE:
+            parser.error(f"--input-size: give one or two numbers from {MIN_SIDE} up")
+        options.input_size = (
+            tuple(options.input_size) if len(options.input_size) == 2 else options.input_size[0]
+        )
+    if options.sliding_window:
+        options.sliding_window = tuple(options.sliding_window)
+    if options.worst < 0:
+        parser.error(f"--worst is {options.worst}: give 0 or more")
+    return options
+
+
+def _open(options: argparse.Namespace) -> tuple[LabelledImages, str]:
+    """The images to score, and what to call them."""
+    if options.images:
+        return FolderDataset(options.images, options.labels), options.images
+    name = f"{options.dataset} {options.split}"
+    if options.dataset != SYNTHETIC:
+        dataset = open_dataset(options.dataset, options.root, options.split)
+        if not dataset.labelled:
+            raise DataError(f"{name}: these images are published without labels, they can't be scored here")
+        return dataset, name
+    if options.split not in ("night", "day"):
+        raise DataError(f"no split {options.split!r}: the splits of this data set are night, day")
+    night = options.split == "night"
+    return SyntheticStreets(night, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING), name
