@@ -441,7 +441,7 @@ def read_image(path: Path) -> np.ndarray:
     """
     data = read_file(path)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    # OpenCV fills up the rest of a JPEG that breaks off with grey: see that its last scan has an end.
+    # OpenCV 4 fills up the rest of a JPEG that breaks off with grey: see that its last scan has an end.
     cut_off = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if image is None or cut_off:
         raise DataError(f"image {path} can't be decoded: it is no image, or not a whole one")

@@ -32,6 +32,7 @@ VOID_COLOURS = (
     (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110),
 )  # fmt: skip
 _UNKNOWN = 254
+_IDS = ("label ids", "train ids")
 
 # What the end of a label file's name says about it, as the owners of the data sets write it.
 _NAME_HINTS: tuple[tuple[str, LabelFormat], ...] = (
@@ -96,7 +97,8 @@ def detect_format(paths: Sequence[Path]) -> LabelFormat:
     seen: dict[int, Path] = {}  # ids, each with the first file that has it
     for path in chosen:
         image = _open(path)
-        if _is_coloured(image):
+        # A palette is often just there for viewers of ids; files that are called ids hold ids then.
+        if not (hint in _IDS and image.mode == "P") and _is_coloured(image):
             _from_colours(path, image)
             found.setdefault("colours", path)
         else:
@@ -138,12 +140,15 @@ def read_file(path: Path) -> bytes:
     """Read a file whole.
 
     Raises:
-        DataError: it can't be read.
+        DataError: it can't be read, or is empty.
     """
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
+    if not data:
+        raise DataError(f"{path} is empty")
+    return data
 
 
 def _open(path: Path) -> Image.Image:
@@ -164,7 +169,7 @@ def _is_coloured(image: Image.Image) -> bool:
     if image.mode == "L":
         return False
     if image.mode == "P":
-        # Painted ids often carry a palette of some other data set, or a grey one: then the ids count.
+        # With a palette that is grey or of other colours than Cityscapes', the ids count.
         used = _palette(image)[:, np.bincount(np.asarray(image).ravel(), minlength=256) > 0]
         return not _is_grey(used) and _all_known(used)
     pixels = np.asarray(image)
