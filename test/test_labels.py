@@ -61,6 +61,18 @@ def test_a_palette_does_not_make_colours_of_files_called_ids(tmp_path: Path) -> 
     np.testing.assert_array_equal(read_label(path, "train ids"), train)
 
 
+def test_one_foreign_colour_makes_all_palettes_ids(tmp_path: Path) -> None:
+    palette = np.full((256, 3), 255)  # white where nothing is said, and so for 255 = ignored
+    palette[:19] = [COLOURS[i] for i in LABEL_IDS]
+    whole, partial = np.arange(19, dtype=np.uint8)[None], train_ids(label_ids(0))
+    paths = [tmp_path / "whole.png", tmp_path / "partial.png"]
+    for path, train in zip(paths, (whole, partial), strict=True):
+        palette_image(train, palette).save(path)
+    assert detect_format(paths[:1]) == "colours" and detect_format(paths) == "train ids"
+    for path, train in zip(paths, (whole, partial), strict=True):
+        np.testing.assert_array_equal(read_label(path, "train ids"), train)
+
+
 def test_road_alone_in_a_grey_palette_is_not_black(tmp_path: Path) -> None:
     ramp = np.repeat(np.arange(256)[:, None], 3, axis=1)
     paths = [tmp_path / "road.png", tmp_path / "street.png"]

@@ -32,7 +32,6 @@ VOID_COLOURS = (
     (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110),
 )  # fmt: skip
 _UNKNOWN = 254
-_IDS = ("label ids", "train ids")
 
 # What the end of a label file's name says about it, as the owners of the data sets write it.
 _NAME_HINTS: tuple[tuple[str, LabelFormat], ...] = (
@@ -93,12 +92,17 @@ def detect_format(paths: Sequence[Path]) -> LabelFormat:
     """
     hint = _name_hint(paths[0])
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLED).round().astype(int))]
+    images = {path: _open(path) for path in chosen}
+    coloured = {path: _is_coloured(image) for path, image in images.items()}
+    # A palette is often just there for viewers of ids: they count if the name says so, or one file's colours
+    # aren't Cityscapes'.
+    palettes = [path for path, image in images.items() if image.mode == "P"]
+    if hint in ("label ids", "train ids") or not all(coloured[path] for path in palettes):
+        coloured |= dict.fromkeys(palettes, False)
     found: dict[str, Path] = {}
     seen: dict[int, Path] = {}  # ids, each with the first file that has it
-    for path in chosen:
-        image = _open(path)
-        # A palette is often just there for viewers of ids; files that are called ids hold ids then.
-        if not (hint in _IDS and image.mode == "P") and _is_coloured(image):
+    for path, image in images.items():
+        if coloured[path]:
             _from_colours(path, image)
             found.setdefault("colours", path)
         else:
