@@ -55,7 +55,7 @@ class MapGuidance(nn.Module):
         self.w2 = w2
 
     def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        attention = F.adaptive_avg_pool2d(exposure, segmentation.shape[-2:])
+        attention = F.interpolate(exposure, size=segmentation.shape[-2:], mode="area")
         return segmentation * (self.w1 + self.w2 * attention)
 
 
@@ -164,8 +164,8 @@ class EGNet(nn.Module):
     def forward(self, image: Tensor) -> SegmentationOutput:
         if self.exposure == "stream":
             return self._forward_streams(image)
-        exposure = None if self.exposure == "none" else self.exposure_map(image)
-        features = torch.cat([image, exposure], dim=1) if self.exposure == "input" else image
+        exposure = self.exposure_map(image) if self.exposure == "attention_map" else None
+        features = torch.cat([image, self.exposure_map(image)], dim=1) if self.exposure == "input" else image
         features = self.stage1(self.stem(features))
         for guidance, stage in zip(self.guidance, self.segmentation_stages, strict=True):
             features = stage(guidance(features, exposure))
