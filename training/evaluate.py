@@ -267,7 +267,7 @@ def draw_worst(
         device: of the model.
         how: as for ``segment``.
     """
-    for old in folder.glob("worst_[0-9][0-9]_*.png"):
+    for old in folder.glob("worst_[0-9]*_*.png"):
         old.unlink()
     for rank, (number, accuracy) in enumerate(tqdm(worst, "draw", unit="image"), start=1):
         sample = dataset[number]
