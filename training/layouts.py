@@ -62,7 +62,7 @@ def match_files(
     """
     if not images.is_dir():
         raise DataError(f"no folder {images}: expected one of images")
-    found = [path for path in _files(images) if _is_image(path, image_end)]
+    found = sorted(path for path in _files(images) if _is_image(path, image_end))
     if not found:
         wanted = f"*{image_end}" if image_end else ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(f"folder {images} holds no images ({wanted})")
@@ -161,7 +161,7 @@ def _fill(pattern: str, split: str, part: str) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     # Hidden files are other programs' business: macOS leaves ._NAME.png beside each NAME.png in its archives.
-    return iter(sorted(path for path in folder.rglob("*") if not path.name.startswith(".")))
+    return (path for path in folder.rglob("*") if not path.name.startswith("."))
 
 
 def _is_image(path: Path, end: str) -> bool:
