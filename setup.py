@@ -68,7 +68,7 @@ setup(
             "ros-sensor-msgs==5.3.*",
             "ros-std-msgs==5.3.*",
         ],
-        "train": ["jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard", "torchmetrics"],
+        "train": ["jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard"],
         "test": [
             "colcon-common-extensions",
             "colcon-ros",
