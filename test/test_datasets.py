@@ -221,7 +221,7 @@ def test_dark_zurich_pairs(tmp_path: Path) -> None:
     night, day = "train/night/GOPR0351/GOPR0351_frame_000001", "train/day/GOPR0345/GOPR0345_frame_000081"
     plant(tmp_path, f"rgb_anon/{night}_rgb_anon.png", f"rgb_anon/{day}_rgb_anon.png")
     listed = tmp_path / "pairs.csv"
-    listed.write_text(f"{night},{day}\n{night},{day}\n")
+    listed.write_text(f"{night},{day}\nrgb_anon/{night}_rgb_anon.png, rgb_anon/{day}_rgb_anon.png\n")
     pairs = DarkZurichPairs(tmp_path, listed)
     assert len(pairs) == 2
     np.testing.assert_array_equal(pairs[1]["night"].permute(1, 2, 0), image(0))

@@ -292,8 +292,8 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
 
     Args:
         root: folder of the data set.
-        list_file: lines ``night,day`` as published with DANNet, such as
-            ``train/night/GOPR0351/GOPR0351_frame_000001,train/day/GOPR0345/GOPR0345_frame_000081``.
+        list_file: lines ``night,day``, each the path of an image below the root or below its ``rgb_anon``,
+            with or without the end ``_rgb_anon.png`` that Dark Zurich's images have.
 
     Raises:
         DataError: a line is of another form, or an image is missing.
@@ -307,7 +307,7 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
                 continue
             if len(names) != 2:
                 raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line.strip()!r}")
-            night, day = (Path(root, "rgb_anon", f"{name.strip()}_rgb_anon.png") for name in names)
+            night, day = (_dark_zurich_image(Path(root), name.strip()) for name in names)
             for image in (night, day):
                 if not image.is_file():
                     raise DataError(f"{list_file}, line {number}: no image {image}")
@@ -321,6 +321,11 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         night, day = self.pairs[index]
         return {"night": _to_image(read_image(night)), "day": _to_image(read_image(day)), "name": night.stem}
+
+
+def _dark_zurich_image(root: Path, name: str) -> Path:
+    below = name.removeprefix("rgb_anon/").removesuffix("_rgb_anon.png")
+    return root / "rgb_anon" / f"{below}_rgb_anon.png"
 
 
 class NighttimeDrivingDataset(PublishedDataset):
