@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -157,18 +158,33 @@ def test_ctrl_c_in_a_real_process_keeps_the_state(streets: Path, tmp_path: Path)
     load_model(out / "model.safetensors")
 
 
-def test_a_bad_label_is_one_line_from_a_worker_too(
+def test_a_broken_image_is_one_line_from_a_worker_too(
     streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "streets"
     for kind in ("images", "labels"):
         (broken / kind / "train").mkdir(parents=True)
-        cv2.imwrite(str(broken / kind / "train" / "a.png"), np.full((64, 64), 26, np.uint8))
+        cv2.imwrite(str(broken / kind / "train" / "a.png"), np.full((64, 64), 3, np.uint8))
+    (broken / "images" / "train" / "a.png").write_bytes(b"broken")
     assert main(recipe(broken, tmp_path / "run", **{"data.workers": 1})) == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert (
-        "label ids" in lines[-1] and "a.png" in lines[-1] and not any("Traceback" in line for line in lines)
-    )
+    error = capsys.readouterr().err
+    assert re.search(r"^night-seg train egnet: .*a\.png can't be decoded", error, re.MULTILINE)
+    assert "Traceback" not in error
+
+
+def test_every_0_is_never(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    never = {f"run.{name}_every": 0 for name in ("log", "picture", "save", "validate")}
+    assert main(recipe(streets, out, **never, **{"schedule.iterations": 2})) == 0
+    assert load_model(out / "model.safetensors")[1]["scores"] == {}
+
+
+def test_exact_input_size(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(recipe(streets, out, **{"schedule.iterations": 1, "run.input_size": "[64, 128]"})) == 0
+    metadata = load_model(out / "model.safetensors")[1]
+    assert metadata["input_size"] == [64, 128]
+    assert metadata["scores"][f"{streets.name}/train"]["images"] == 4
 
 
 def test_poly_schedule_by_formula() -> None:
@@ -180,9 +196,11 @@ def test_poly_schedule_by_formula() -> None:
 
 
 def stream(root: Path, **changes: object) -> TrainingStream:
-    source = SourceConfig("folder", str(root), "train", night=0.5)
+    source = SourceConfig(
+        **{"dataset": "folder", "root": str(root), "split": "train", "night": 0.5} | changes
+    )
     config = DataConfig("", [source], [], 2, (48, 48), (0.5, 2.0), (64, 64), AugmentationConfig(0.4, 0.2), 0)
-    return TrainingStream(config, seed=3)
+    return TrainingStream(config, seed=3, cache=root)
 
 
 def test_a_sample_depends_on_its_number_alone(streets: Path) -> None:
@@ -207,25 +225,29 @@ def test_processes_share_the_samples_of_a_step() -> None:
     assert sorted(parts[0][:2] + parts[1][:2]) == [8, 9, 10, 11]
 
 
-def test_broken_sources(tmp_path: Path, streets: Path) -> None:
-    with pytest.raises(DataError, match="no folder"):
-        stream(tmp_path)
-    (tmp_path / "images" / "train").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds no images"):
-        stream(tmp_path)
-    image = np.zeros((40, 50, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "images" / "train" / "a.png"), image)
-    with pytest.raises(DataError, match=r"has no label: expected .*a\.png"):
-        stream(tmp_path)
-    (tmp_path / "labels" / "train").mkdir(parents=True)
-    for label, message in [
-        (image, "colours"),
-        (np.full((40, 50), 26, np.uint8), "label ids"),
-        (np.zeros((20, 50), np.uint8), "differ in size"),
+def test_broken_sources(tmp_path: Path) -> None:
+    for changes, message in [
+        ({"dataset": "nightcty"}, "no data set 'nightcty': known are synthetic, folder, nightcity"),
+        ({}, str(tmp_path)),
+        ({"weight": -1.0}, "weight"),
+        ({"weight": 0.0}, "weight"),
+        ({"class_balanced": 1.5}, "class_balanced"),
+        ({"night": -0.5}, "night"),
+        ({"dataset": "synthetic", "class_balanced": 0.5}, "class_balanced must be 0"),
     ]:
-        cv2.imwrite(str(tmp_path / "labels" / "train" / "a.png"), label)
-        with pytest.raises(DataError, match=message):
-            stream(tmp_path)[0]
-    (tmp_path / "images" / "train" / "a.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match="can't be decoded"):
+        with pytest.raises(DataError, match=re.escape(message)):
+            stream(tmp_path, **changes)
+    for kind in ("images", "labels"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "images" / "train" / "a.png"), np.zeros((40, 50, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "labels" / "train" / "a.png"), np.zeros((20, 50), np.uint8))
+    with pytest.raises(DataError, match="differ in size"):
         stream(tmp_path)[0]
+
+
+def test_labels_are_needed(tmp_path: Path) -> None:
+    image = tmp_path / "rgb_anon" / "test" / "night" / "GP010376" / "GP010376_frame_000001_rgb_anon.png"
+    image.parent.mkdir(parents=True)
+    cv2.imwrite(str(image), np.zeros((40, 50, 3), np.uint8))
+    with pytest.raises(DataError, match="dark_zurich, split 'test', has no labels"):
+        stream(tmp_path, dataset="dark_zurich", split="test")

@@ -1,4 +1,4 @@
-"""The training stream: weighted sources, augmentation, and batches that depend on their number alone."""
+"""The training stream: weighted sources, augmentation, and samples that depend on their number alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +15,24 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
+from night_seg_ros.training.class_counts import class_counts
 from night_seg_ros.training.datasets import (
-    CityscapesDataset,
+    DATASETS,
     DataError,
-    FolderDataset,
+    LabelledFiles,
     LabelledImages,
+    Sample,
     SyntheticStreets,
+    open_dataset,
     to_sample,
 )
 from night_seg_ros.training.night import NightSimulation
+from night_seg_ros.training.sampling import ClassLane, EpochLane, Lane, Schedule
 
 SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
 SYNTHETIC_HELD_OUT = 100
+MIN_SHARE = 1e-4  # of the pixels: so much of a class an image, and a crop, must show to count as holding it
+CROP_TRIES = 10  # for a crop that holds a class, as in DAFormer
 
 
 @dataclass
@@ -34,17 +40,18 @@ class SourceConfig:
     """One source of labelled images.
 
     Attributes:
-        dataset: ``folder`` (``images/SPLIT``, ``labels/SPLIT`` with train ids), ``cityscapes`` or
-            ``synthetic``.
+        dataset: a data set of ``datasets.DATASETS``, or ``synthetic``.
         root: folder of the data set, relative to ``data.root``; unused by ``synthetic``.
         split: its split; unused by ``synthetic``.
         weight: share of the samples, relative to the other sources.
         night: share of this source's images that are turned to night, 0..1: rendered at night
             (``synthetic``) or by ``NightSimulation``.
-        class_balanced: share of this source's samples that are drawn by class, 0..1.
+        class_balanced: share of this source's samples that are drawn by class, 0..1: each class of the
+            source as often as any other, in a crop that holds it (see ``sampling.ClassLane``). The other
+            samples go through the images epoch by epoch. Not for ``synthetic``.
     """
 
-    dataset: Literal["folder", "cityscapes", "synthetic"]
+    dataset: str
     root: str = ""
     split: str = ""
     weight: float = 1.0
@@ -78,7 +85,7 @@ class DataConfig:
         batch_size: images per step, over all processes together.
         crop: height and width of the training crops in pixels.
         scale: images are scaled to fit ``canvas``, times a random factor from this range.
-        canvas: height and width in pixels, see ``scale``.
+        canvas: height and width in pixels, see ``scale``; training scenes of ``synthetic`` have this size.
         augmentation: what else changes at random.
         workers: processes that load images.
     """
@@ -94,21 +101,31 @@ class DataConfig:
     workers: int
 
 
-def build_source(config: SourceConfig, root: str, night: bool) -> LabelledImages:
-    """The data set of a source; ``night`` chooses the rendering of synthetic streets."""
-    path = Path(root) / config.root
-    if config.dataset == "folder":
-        return FolderDataset(path / "images" / config.split, path / "labels" / config.split)
-    if config.dataset == "cityscapes":
-        return CityscapesDataset(path, config.split)
-    return SyntheticStreets(night, length=SYNTHETIC_TRAINING)
+def build_files(config: SourceConfig, root: str) -> LabelledFiles:
+    """The data set of a source other than ``synthetic``.
+
+    Raises:
+        DataError: it is not known, it is not there, or it has no labels.
+    """
+    if config.dataset not in DATASETS:
+        raise DataError(f"no data set {config.dataset!r}: known are synthetic, {', '.join(DATASETS)}")
+    dataset = open_dataset(config.dataset, Path(root) / config.root, config.split)
+    if not dataset.labelled:
+        raise DataError(
+            f"{config.dataset}, split {config.split!r}, has no labels: it can't be learned or scored"
+        )
+    return dataset
 
 
-def build_validation(config: SourceConfig, data: DataConfig) -> LabelledImages:
-    """The images that a source is scored on: for synthetic streets, scenes that no training sees."""
+def build_validation(config: SourceConfig, root: str) -> LabelledImages:
+    """The images that a source is scored on: for synthetic streets, scenes that no training sees.
+
+    Raises:
+        DataError: see ``build_files``.
+    """
     if config.dataset == "synthetic":
         return SyntheticStreets(config.night > 0, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING)
-    return build_source(config, data.root, night=False)
+    return build_files(config, root)
 
 
 class TrainingStream(Dataset[dict[str, torch.Tensor]]):
@@ -116,28 +133,47 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
 
     Samples: ``image`` (3, h, w) float32 normalised, ``label`` (h, w) int64.
 
+    Args:
+        config: what to draw, and how to change it.
+        seed: of all that is random.
+        cache: folder that keeps the class counts which class-balanced sources need.
+
     Raises:
-        DataError: a source is missing or broken, or its image and label differ in size.
+        DataError: a source is missing or broken, its image and label differ in size, or its numbers make
+            no sense.
     """
 
-    def __init__(self, config: DataConfig, seed: int) -> None:
+    def __init__(self, config: DataConfig, seed: int, cache: str | Path) -> None:
         self.seed = seed
         self.sources = config.train
-        weights = np.array([source.weight for source in config.train], float)
-        if not len(weights) or (weights < 0).any() or weights.sum() == 0:
-            raise DataError("data.train needs at least one source with a weight above 0")
-        self.shares = weights / weights.sum()
+        _check_sources(config.train)
         # By day and by night: the two differ for synthetic streets only.
-        self.datasets = [
-            [build_source(s, config.root, night) for night in (False, True)] for s in config.train
-        ]
+        self.datasets: list[tuple[LabelledImages, LabelledImages]] = []
+        lanes: list[Lane] = []
+        weights: list[float] = []
+        for i, source in enumerate(config.train):
+            if source.dataset == "synthetic":
+                day, night = (
+                    SyntheticStreets(night, SYNTHETIC_TRAINING, 0, *config.canvas) for night in (False, True)
+                )
+                self.datasets.append((day, night))
+            else:
+                files = build_files(source, config.root)
+                self.datasets.append((files, files))
+                if source.class_balanced:
+                    counts = class_counts(files, Path(cache) / f"class_counts_{i}.json", config.workers)
+                    lanes.append(ClassLane(i, _images_by_class(counts)))
+                    weights.append(source.weight * source.class_balanced)
+            lanes.append(EpochLane(i, len(self.datasets[i][0])))
+            weights.append(source.weight * (1 - source.class_balanced))
+        self.schedule = Schedule(seed, lanes, weights)
         self.night = NightSimulation()
+        self.canvas, self.factors = config.canvas, config.scale
         fill: dict[Any, Any] = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
+        self.crop = v2.RandomCrop(config.crop, pad_if_needed=True, fill=fill)
         colour, blur = config.augmentation.colour, config.augmentation.blur
-        self.transform = v2.Compose(
+        self.finish = v2.Compose(
             [
-                v2.ScaleJitter(config.canvas, config.scale, antialias=True),
-                v2.RandomCrop(config.crop, pad_if_needed=True, fill=fill),
                 v2.RandomHorizontalFlip(),
                 v2.RandomApply([v2.ColorJitter(colour, colour, colour, colour / 8)], p=0.8),
                 v2.RandomApply([v2.GaussianBlur(5, (0.2, 1.5))], p=blur),
@@ -147,25 +183,59 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         )
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng((self.seed, index))
-        choice = int(rng.choice(len(self.sources), p=self.shares))
-        source = self.sources[choice]
+        draw = self.schedule.draw(index)
+        rng = np.random.default_rng((self.seed, 0, index))
+        source = self.sources[draw.source]
         night = bool(rng.random() < source.night)
-        dataset = self.datasets[choice][night]
-        sample = dataset[int(rng.integers(len(dataset)))]
-        if sample["image"].shape[-2:] != sample["label"].shape[-2:]:
-            raise DataError(
-                f"{sample['name']}: image {tuple(sample['image'].shape[-2:])} and "
-                f"label {tuple(sample['label'].shape[-2:])} differ in size"
-            )
+        sample = self.datasets[draw.source][night][draw.image]
+        _check_sizes(sample)
         if night and source.dataset != "synthetic":
             image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
             label = sample["label"].numpy()
             sample = to_sample(self.night(image, label, rng), label, sample["name"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
-            image, label = self.transform(sample["image"], sample["label"])
+            image, label = self._scale(sample["image"], sample["label"])
+            image, label = self.finish(*self._cut(image, label, draw.wanted))
         return {"image": image.as_subclass(torch.Tensor), "label": label.as_subclass(torch.Tensor)}
+
+    def _scale(self, image: tv_tensors.Image, label: tv_tensors.Mask) -> Any:
+        """Fit the canvas, times a random factor. (v2.ScaleJitter swaps the canvas's height and width.)"""
+        height, width = label.shape
+        fit = min(self.canvas[0] / height, self.canvas[1] / width)
+        factor = fit * torch.empty(()).uniform_(*self.factors).item()
+        size = [max(1, round(height * factor)), max(1, round(width * factor))]
+        return v2.functional.resize(image, size, antialias=True), v2.functional.resize(label, size)
+
+    def _cut(self, image: tv_tensors.Image, label: tv_tensors.Mask, wanted: int | None) -> Any:
+        """A random crop; after some tries one that holds the class that is wanted, if any is."""
+        for _ in range(1 if wanted is None else CROP_TRIES):
+            crop = self.crop(image, label)
+            if wanted is None or (crop[1] == wanted).float().mean() >= MIN_SHARE:
+                break
+        return crop
+
+
+def _check_sources(sources: list[SourceConfig]) -> None:
+    if sum(source.weight > 0 for source in sources) == 0 or any(source.weight < 0 for source in sources):
+        raise DataError("data.train needs at least one source with a weight above 0, and none below")
+    for source in sources:
+        if source.dataset == "synthetic" and source.class_balanced:
+            raise DataError("data.train: synthetic scenes are drawn when asked for; class_balanced must be 0")
+        if not (0 <= source.class_balanced <= 1 and 0 <= source.night <= 1):
+            raise DataError(f"data.train: night and class_balanced of {source.dataset} must lie in 0..1")
+
+
+def _check_sizes(sample: Sample) -> None:
+    image, label = tuple(sample["image"].shape[-2:]), tuple(sample["label"].shape[-2:])
+    if image != label:
+        raise DataError(f"{sample['name']}: image {image} and label {label} differ in size")
+
+
+def _images_by_class(counts: np.ndarray) -> dict[int, np.ndarray]:
+    """Numbers of the images that show a class, by train id, from (images, 19) counts of pixels."""
+    shown = (counts > 0) & (counts >= MIN_SHARE * counts.sum(1, keepdims=True))
+    return {c: shown[:, c].nonzero()[0] for c in range(shown.shape[1]) if shown[:, c].any()}
 
 
 class StepSampler(Sampler[int]):
@@ -205,6 +275,7 @@ def training_loader(
 
 
 def _init_worker(worker: int) -> None:
-    """Ctrl-C is the main process's business: it stops after a whole step."""
+    """Ctrl-C, or a launcher's SIGTERM to all, is the main process's business: it stops after a whole step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)

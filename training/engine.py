@@ -1,14 +1,16 @@
 """The training engine that every method shares: steps, schedule, logs, checkpoints, resume.
 
 A method (``train_egnet.py`` ...) brings its networks, its optimisers and what one step does. The engine
-does the rest, on Lightning Fabric: one process or many, CPU or GPU.
+does the rest, on Lightning Fabric: one process or many, CPU or GPU, one machine or several that share the
+run's folder. Each process takes its part of every batch and of every validation; gradients and losses are
+means over the processes, scores come from the sum of their counts, and rank 0 alone writes.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,9 +27,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.models.files import atomic_path
 from night_seg_ros.models.inference import computes_in_bf16
 from night_seg_ros.training.data import DataConfig, TrainingStream, build_validation, training_loader
 from night_seg_ros.training.evaluate import evaluate
+from night_seg_ros.training.launchers import launched_processes
 
 Batch = dict[str, Tensor]
 
@@ -72,15 +76,16 @@ class RunConfig:
         out: folder for everything the run writes.
         seed: of the weights and the data.
         accelerator: ``auto``, ``cpu`` or ``cuda``.
-        devices: how many per machine.
-        nodes: how many machines.
+        devices: processes per machine, one per GPU; torchrun and Slurm bring their own number.
+        nodes: machines; likewise.
         precision: ``auto`` (bf16 where the device computes in it), ``bf16-mixed`` or ``32-true``.
         ema: decay of the exponential moving average of the weights, which is what is exported; 0 exports the
             last weights.
         input_size: size at which the exported model sees an image: its shorter side in pixels, or an exact
             height and width.
         storage: of the exported model, see ``save_checkpoint``.
-        log_every, picture_every, save_every, validate_every: in steps.
+        log_every, picture_every, validate_every: in steps, 0 for never.
+        save_every: in steps; 0 for the end only. A run that is stopped is saved in any case.
     """
 
     out: str
@@ -119,7 +124,7 @@ class Method(ABC):
 
     @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Pictures to look at, by name, each (3, H, W) uint8."""
+        """Pictures to look at, by name, each (3, H, W) uint8; every process calls it at the same step."""
 
 
 def build_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
@@ -160,26 +165,30 @@ class Engine:
     ) -> None:
         self.method, self.data, self.schedule, self.run = method, data, schedule, run
         self.out = Path(run.out)
-        self.stream = TrainingStream(data, run.seed)
-        self.validation = {
-            f"{Path(source.root).name or source.dataset}/{source.split or 'held out'}": build_validation(
-                source, data
-            )
-            for source in data.validation
-        }
         self.logger = TensorBoardLogger(self.out, name="logs", version="")
+        devices, nodes = launched_processes(run.devices, run.nodes)
         self.fabric = Fabric(
             accelerator=run.accelerator,
-            devices=run.devices,
-            num_nodes=run.nodes,
+            devices=devices,
+            num_nodes=nodes,
             precision=_choose_precision(run),
             loggers=self.logger,
         )
         self.fabric.launch()
+        with self.fabric.rank_zero_first():  # it leaves the class counts for the others
+            self.stream = TrainingStream(data, run.seed, self.out)
+        self.validation = {
+            f"{Path(source.root).name or source.dataset}/{source.split or 'held out'}": build_validation(
+                source, data.root
+            )
+            for source in data.validation
+        }
         model = method.networks["model"]
         self.optimizers = method.optimizers()
         for name, network in method.networks.items():
             network.train().to(memory_format=torch.channels_last)
+            if self.fabric.world_size > 1 and self.fabric.device.type == "cuda":  # it has no CPU version
+                network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
             method.networks[name], self.optimizers[name] = self.fabric.setup(network, self.optimizers[name])
         for loss in method.losses.values():
             loss.to(self.fabric.device)
@@ -212,31 +221,47 @@ class Engine:
         )
         batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         progress = tqdm(
-            batches, "train", total=last, initial=self.step, unit="step", disable=fabric.global_rank != 0
+            batches, "train", total=last, initial=self.step, unit="step", disable=not fabric.is_global_zero
         )
         with stop_on_signal() as stopped:
             for batch in progress:
-                losses = self._update(batch)
-                if self.step % run.log_every == 0:
-                    self._log(losses)
-                    progress.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
-                if self.step % run.picture_every == 0 and fabric.global_rank == 0:
+                losses, stop = self.update(batch, stopped)
+                if self._is_due(run.log_every):
+                    progress.set_postfix(self._log(losses))
+                if self._is_due(run.picture_every):
                     for name, picture in self.method.pictures(batch).items():
                         self.logger.experiment.add_image(name, picture, self.step)
-                if self.step % run.validate_every == 0:
+                if self._is_due(run.validate_every):
                     self._validate()
-                if self.step % run.save_every == 0:
+                if self._is_due(run.save_every):
                     self._save()
-                if stopped():
-                    progress.write(f"stopped after step {self.step}; go on with --resume", sys.stderr)
+                if stop:
+                    if fabric.is_global_zero:
+                        progress.write(f"stopped after step {self.step}; go on with --resume", sys.stderr)
                     break
-        if self.step == last and self.scored_step != last:
+        if self.step == last and self.scored_step != last and run.validate_every:
             self._validate()
         self._save()
         return self.out / "model.safetensors"
 
-    def _update(self, batch: Batch) -> dict[str, Tensor]:
-        """One training step."""
+    def _is_due(self, every: int) -> bool:
+        return every > 0 and self.step % every == 0
+
+    def update(
+        self, batch: Batch, stopped: Callable[[], bool] = lambda: False
+    ) -> tuple[dict[str, Tensor], bool]:
+        """One training step.
+
+        Args:
+            batch: this process's part, on its device.
+            stopped: whether this process is asked to stop.
+
+        Returns:
+            This process's losses, and whether any process is asked to stop.
+
+        Raises:
+            FloatingPointError: a loss of any process is not finite; every process raises it.
+        """
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
@@ -244,44 +269,68 @@ class Engine:
             optimizer.zero_grad(set_to_none=True)
         batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
         losses = self.method.step(batch, self.fabric.backward)
-        for name, value in losses.items():
-            if not torch.isfinite(value):
-                raise FloatingPointError(
-                    f"loss {name!r} is {value.item()} at step {self.step}; lower the rate?"
-                )
+        stop = self._agree(losses, stopped())
         for optimizer in self.optimizers.values():
             optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step += 1
-        return losses
+        return losses, stop
 
-    def _log(self, losses: dict[str, Tensor]) -> None:
-        scalars = {f"loss/{name}": value.item() for name, value in losses.items()}
+    def _agree(self, losses: dict[str, Tensor], stop: bool) -> bool:
+        """See ``update``; one message between the processes and one wait for the device."""
+        values = torch.stack(list(losses.values()))
+        flags = torch.cat([~values.isfinite(), values.new_tensor([stop], dtype=torch.bool)]).int()
+        *broken, stop_wanted = self._sum(flags).tolist()
+        for name, count in zip(losses, broken, strict=True):
+            if count:
+                raise FloatingPointError(f"loss {name!r} is not finite at step {self.step}; lower the rate?")
+        return bool(stop_wanted)
+
+    def _log(self, losses: dict[str, Tensor]) -> dict[str, str]:
+        """Log the losses, as means over the processes; returns them for the progress bar."""
+        values = self._sum(torch.stack(list(losses.values()))) / self.fabric.world_size
+        means = dict(zip(losses, values.tolist(), strict=True))
+        scalars = {f"loss/{name}": value for name, value in means.items()}
         scalars |= {f"rate/{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
         self.fabric.log_dict(scalars, self.step)
+        return {name: f"{value:.3f}" for name, value in means.items()}
 
     def _validate(self) -> None:
-        """Score the model that would be exported."""
+        """Score the model that would be exported; each process takes its part of the images."""
+        fabric = self.fabric
         self.scored_step = self.step
+        self._share_buffers()
         for name, dataset in self.validation.items():
-            samples = (dataset[i] for i in range(len(dataset)))
-            with self.fabric.autocast():
+            samples = (dataset[i] for i in range(fabric.global_rank, len(dataset), fabric.world_size))
+            with fabric.autocast():
                 metrics = evaluate(
                     self.exported,
                     samples,
                     input_size=self.run.input_size,
-                    device=self.fabric.device,
+                    device=fabric.device,
                     progress=False,
                 )
+            metrics.reduce(self._sum)
             scores = metrics.compute()
             self.scores[name] = {"step": self.step, **scores}
             logged = {f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}
-            self.fabric.log_dict({key: score for key, score in logged.items() if score is not None}, self.step)
+            fabric.log_dict({key: score for key, score in logged.items() if score is not None}, self.step)
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """The sum over the processes, in each of them."""
+        total = self.fabric.all_reduce(values, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total
+
+    def _share_buffers(self) -> None:
+        """Give every process the batch norm statistics of rank 0, with which the model gets exported."""
+        if self.fabric.world_size > 1:
+            for buffer in self.exported.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def _save(self) -> None:
-        self.fabric.barrier()
-        if self.fabric.global_rank != 0:
+        if not self.fabric.is_global_zero:
             return
         state = {
             "step": self.step,
@@ -291,9 +340,8 @@ class Engine:
             "scores": self.scores,
             "scored_step": self.scored_step,
         }
-        temporary = self.out / ".state.pt.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / "state.pt")
+        with atomic_path(self.out / "state.pt") as temporary:
+            torch.save(state, temporary)
         metadata = {
             "input_size": self.run.input_size,
             "training_data": [asdict(source) for source in self.data.train],
@@ -320,17 +368,22 @@ class Engine:
             raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
         self.step = int(state["step"])
         self.scores, self.scored_step = state["scores"], int(state["scored_step"])
+        self.fabric.barrier()  # rank 0 writes the next state when all have read this one
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C (or SIGTERM) into a wish to stop after the step; the second one interrupts."""
-    received: list[int] = []
+    """Turn the first Ctrl-C (or SIGTERM) into a wish to stop after the step; the second one interrupts.
+
+    One Ctrl-C can arrive twice, from the terminal and from a launcher: what follows within a second is the
+    first one still.
+    """
+    received: list[float] = []
 
     def handle(number: int, frame: Any) -> None:
-        if received:
+        received.append(time.monotonic())
+        if received[-1] - received[0] > 1:
             raise KeyboardInterrupt
-        received.append(number)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
