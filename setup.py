@@ -43,7 +43,9 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.rviz"))),
+        (f"share/{NAME}/config/studies", sorted(glob("config/studies/*.yaml"))),
         (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
+        (f"share/{NAME}/config/training/ablations", sorted(glob("config/training/ablations/*.yaml"))),
     ],
     zip_safe=False,
     # What runs a model on images, videos and bags. rosbags and its image part are not in the extra `ros`: a

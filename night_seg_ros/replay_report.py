@@ -121,15 +121,19 @@ def measure(
 
     shares, sizes = [], Counter[tuple[int, int]]()
     camera: dict[int, np.ndarray] = {}
+    value: dict[int, np.ndarray] = {}  # V of HSV, (H, W) uint8, for the scores by exposure
     for index, bgr in recording.frames(recording.topic):
         shares.append(exposure_shares(bgr))
         sizes[bgr.shape[0], bgr.shape[1]] += 1
+        if truth is not None:
+            value[index] = bgr.max(axis=2)
         if index in picked:
             camera[index] = bgr
     labels = {}
     for index, picture in recording.frames(LABELS):
         if truth is not None:
-            metrics.update(torch.tensor(picture[None, :, :, 0]), torch.tensor(truth[index][None]))
+            prediction, label = torch.tensor(picture[None, :, :, 0]), torch.tensor(truth[index][None])
+            metrics.update(prediction, label, torch.tensor(value[index][None]))
         if index in picked:
             labels[index] = picture[:, :, 0]
     exposure = {index: picture[:, :, 0] for index, picture in recording.frames(EXPOSURE) if index in picked}
@@ -186,7 +190,9 @@ def summarise(
     }
     summary |= {key: recording.node.get(key, "") for key in ("model", "weights_hash", "device", "precision")}
     if measured.scores is not None:
-        summary |= {key: measured.scores[key] for key in ("miou", "pixel_accuracy", "iou")}
+        summary |= {
+            key: measured.scores[key] for key in ("miou", "mef1_micro", "mef1_macro", "pixel_accuracy", "iou")
+        }
     return summary
 
 
@@ -228,6 +234,8 @@ def summary_page(summary: dict[str, Any], shipped_weights: bool) -> str:
     if "miou" in summary:
         lines.append(f"| mIoU against the scene's truth | {100 * summary['miou']:.1f} % |")
         lines.append(f"| pixel accuracy | {100 * summary['pixel_accuracy']:.1f} % |")
+        lines.append(f"| mean F1 over exposures, micro | {summary['mef1_micro']:.3f} |")
+        lines.append(f"| mean F1 over exposures, macro | {summary['mef1_macro']:.3f} |")
     lines += [
         "",
         "Latency is the time from a frame's header stamp, which the player sets at the moment of sending,",

@@ -83,6 +83,10 @@ def test_synthetic_drive(weights: Path, tmp_path: Path) -> None:
     assert summary["iou"] == pytest.approx(ious)
     assert summary["miou"] == pytest.approx(np.mean(list(ious.values())))
     assert summary["pixel_accuracy"] == pytest.approx((labels == truth)[counted].mean())
+    value = np.stack([frame.image.max(axis=2) for frame in camera]) / 255
+    bins = [((value >= k / 10) & ((value < (k + 1) / 10) | (k == 9)) & counted) for k in range(10)]
+    by_bin = [(labels == truth)[pixels].mean() for pixels in bins if pixels.any()]
+    assert summary["mef1_micro"] == pytest.approx(np.mean(by_bin))
 
     video = open_source(out / "overlay.mp4")
     assert [frame.image.shape for frame in video.frames()] == [(360, 640, 3)] * 6
