@@ -88,6 +88,9 @@ class DataConfig:
         canvas: height and width in pixels, see ``scale``; training scenes of ``synthetic`` have this size.
         augmentation: what else changes at random.
         workers: processes that load images.
+
+    Raises:
+        ValueError: an empty crop, canvas or batch.
     """
 
     root: str
@@ -99,6 +102,15 @@ class DataConfig:
     canvas: tuple[int, int]
     augmentation: AugmentationConfig
     workers: int
+
+    def __post_init__(self) -> None:
+        for name in ("crop", "canvas"):
+            if min(getattr(self, name)) < 1:
+                raise ValueError(
+                    f"data.{name} is {list(getattr(self, name))}: give two sides of 1 pixel or more"
+                )
+        if self.batch_size < 1:
+            raise ValueError(f"data.batch_size is {self.batch_size}: give 1 or more")
 
 
 def build_files(config: SourceConfig, root: str) -> LabelledFiles:

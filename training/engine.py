@@ -166,12 +166,13 @@ class Engine:
         self.method, self.data, self.schedule, self.run = method, data, schedule, run
         self.out = Path(run.out)
         self.logger = TensorBoardLogger(self.out, name="logs", version="")
+        self.precision = _choose_precision(run)
         devices, nodes = launched_processes(run.devices, run.nodes)
         self.fabric = Fabric(
             accelerator=run.accelerator,
             devices=devices,
             num_nodes=nodes,
-            precision=_choose_precision(run),
+            precision=self.precision,
             loggers=self.logger,
         )
         self.fabric.launch()

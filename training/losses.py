@@ -57,5 +57,8 @@ def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = 
     """
     total = F.cross_entropy(logits, label, class_weights, ignore_index=IGNORE, reduction="sum")
     valid = label != IGNORE
-    weight = valid.sum() if class_weights is None else class_weights[label[valid]].sum()
+    if class_weights is None:
+        weight = valid.sum()
+    else:  # without label[valid], for whose size a GPU would have to be waited for
+        weight = (class_weights[label.where(valid, 0)] * valid).sum()
     return total / weight.clamp(min=1e-6)

@@ -1,0 +1,208 @@
+"""``night-seg bench NAME``: speed, as a ratio to a plain baseline that is measured in the same run."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from night_seg_ros.training.command import recipe_parser
+from night_seg_ros.training.data import DataConfig, training_loader
+from night_seg_ros.training.engine import (
+    Batch,
+    Engine,
+    Method,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+)
+from night_seg_ros.training.evaluate import write_json
+from night_seg_ros.training.train_egnet import EGNetMethod, LossConfig, ModelConfig
+
+WARM_UP = 3  # steps and batches that don't count: kernels get chosen, workers start
+
+
+def bench_egnet(
+    model: ModelConfig,
+    loss: LossConfig,
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+    data: DataConfig,
+    run: RunConfig,
+    *,
+    rounds: int = 5,
+    steps: int = 5,
+    json: str | None = None,
+) -> None:
+    """Speed of EGNet's training with a recipe, in one process; writes nothing to run.out.
+
+    Args:
+        rounds: how often the training step and the plain one take turns.
+        steps: of each per turn.
+        json: also write the result to this file.
+    """
+    method, plain = EGNetMethod(model, loss, optimizer), EGNetMethod(model, loss, optimizer)
+    with tempfile.TemporaryDirectory() as folder:
+        run = replace(run, out=folder, devices=1, nodes=1)
+        schedule = replace(schedule, iterations=10**9)  # more than are measured
+        engine = Engine(method, replace(data, validation=[]), schedule, run, resume=False)
+        result = bench_training(engine, plain, rounds, steps)
+    print(format_training(result))
+    if json is not None:
+        write_json(json, result)
+
+
+def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> dict[str, Any]:
+    """Measure the input pipeline, the engine's step, and a plain step of the same networks.
+
+    Plain is PyTorch as it comes: float32, channels first, no moving average. The two steps get one batch
+    again and again and take turns, so that other work on the machine slows both.
+
+    Args:
+        engine: of a recipe; its steps count as training.
+        plain: the same method, its networks on the CPU as they were built.
+        rounds: how often the two take turns, 1 or more.
+        steps: of each per turn, 1 or more.
+
+    Returns:
+        Images per second of ``input``, ``step`` and ``plain``, the steps' at the median of the rounds;
+        ``speedup``: step / plain, the median over the rounds, and ``speedup_range``, its least and most;
+        ``slower``: ``input`` or ``step``, for which the other one waits; ``peak_memory_mib`` of training
+        (on a GPU its memory, else this process's); ``device``, ``precision``, ``batch_size``, ``crop``
+        (height, width), ``workers``.
+
+    Raises:
+        ValueError: ``rounds`` or ``steps`` are under 1.
+    """
+    if rounds < 1 or steps < 1:
+        raise ValueError(f"rounds and steps are {rounds} and {steps}: give 1 or more")
+    device = engine.fabric.device
+    input_rate, batch = measure_input(engine, rounds * steps)
+    seconds_per_call(lambda: engine.update(dict(batch)), WARM_UP, device)
+    peak_memory = _peak_memory(device)
+    plain_batch = {name: value.contiguous() for name, value in batch.items()}
+    optimizers = prepare_plain(plain, device)
+    turns: dict[str, Callable[[], object]] = {
+        "step": lambda: engine.update(dict(batch)),
+        "plain": lambda: plain_step(plain, optimizers, plain_batch),
+    }
+    seconds_per_call(turns["plain"], WARM_UP, device)
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for _ in tqdm(range(rounds), "steps", unit="round"):
+        for name, turn in turns.items():
+            seconds[name].append(seconds_per_call(turn, steps, device))
+    ratios = [slow / fast for fast, slow in zip(seconds["step"], seconds["plain"], strict=True)]
+    rates = {name: engine.data.batch_size / statistics.median(values) for name, values in seconds.items()}
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "precision": engine.precision,
+        "batch_size": engine.data.batch_size,
+        "crop": list(engine.data.crop),
+        "workers": engine.data.workers,
+        "input": input_rate,
+        **rates,
+        "speedup": statistics.median(ratios),
+        "speedup_range": [min(ratios), max(ratios)],
+        "slower": "input" if input_rate < rates["step"] else "step",
+        "peak_memory_mib": peak_memory / 2**20,
+    }
+
+
+def measure_input(engine: Engine, batches: int) -> tuple[float, Batch]:
+    """Images per second that the recipe's loader alone brings to the device, and its last batch."""
+    loader = training_loader(engine.stream, engine.data, 0, WARM_UP + batches, 0, 1)
+    source = iter(tqdm(engine.fabric.setup_dataloaders(loader, use_distributed_sampler=False), "input"))
+    for _ in range(WARM_UP):
+        next(source)
+    start = time.perf_counter()
+    for _ in range(batches):
+        batch = next(source)
+    return batches * engine.data.batch_size / (time.perf_counter() - start), batch
+
+
+def prepare_plain(method: Method, device: torch.device) -> dict[str, Optimizer]:
+    """Move a method to the device; its optimisers."""
+    for module in (*method.networks.values(), *method.losses.values()):
+        module.train().to(device)
+    return method.optimizers()
+
+
+def plain_step(method: Method, optimizers: dict[str, Optimizer], batch: Batch) -> None:
+    """A training step as it is written without an engine."""
+    for optimizer in optimizers.values():
+        optimizer.zero_grad()
+    method.step(batch, Tensor.backward)
+    for optimizer in optimizers.values():
+        optimizer.step()
+
+
+def seconds_per_call(function: Callable[[], object], calls: int, device: torch.device) -> float:
+    """Mean seconds, with all that the device has to do."""
+    _wait(device)
+    start = time.perf_counter()
+    for _ in range(calls):
+        function()
+    _wait(device)
+    return (time.perf_counter() - start) / calls
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes since the start of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def format_training(result: dict[str, Any]) -> str:
+    """The result of ``bench_training`` as a table for people."""
+    low, high = result["speedup_range"]
+    height, width = result["crop"]
+    waits = {
+        "input": "the step waits for the input pipeline",
+        "step": "the input pipeline waits for the step",
+    }
+    return "\n".join(
+        [
+            f"{result['device']}, {result['precision']}, batches of {result['batch_size']} crops of "
+            f"{height}x{width}, {result['workers']} workers, peak memory {result['peak_memory_mib']:.0f} MiB",
+            f"input pipeline {result['input']:9.1f} images/s",
+            f"training step  {result['step']:9.1f} images/s: {waits[result['slower']]}",
+            f"plain loop     {result['plain']:9.1f} images/s  (float32, channels first)",
+            f"step / plain   {result['speedup']:9.2f}           ({low:.2f} to {high:.2f})",
+        ]
+    )
+
+
+TRAININGS = {"egnet": bench_egnet}
+
+
+def main(argv: list[str]) -> int:
+    """Entry of ``night-seg bench``."""
+    if argv[:1] != ["train"] or argv[1:2] == [] or argv[1] not in TRAININGS:
+        print(
+            f"usage: night-seg bench train METHOD --config RECIPE ...\nmethods: {', '.join(TRAININGS)}",
+            file=sys.stderr,
+        )
+        return 0 if argv[-1:] in (["-h"], ["--help"]) else 2
+    function = TRAININGS[argv[1]]
+    parser = recipe_parser(function, f"night-seg bench train {argv[1]}")
+    values = parser.instantiate(parser.parse_args(argv[2:]))
+    del values["config"]
+    function(**values)
+    return 0
