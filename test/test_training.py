@@ -158,18 +158,40 @@ def test_ctrl_c_in_a_real_process_keeps_the_state(streets: Path, tmp_path: Path)
     load_model(out / "model.safetensors")
 
 
-def test_a_broken_image_is_one_line_from_a_worker_too(
-    streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_image_is_one_line_from_a_worker_too(streets: Path, tmp_path: Path) -> None:
     broken = tmp_path / "streets"
     for kind in ("images", "labels"):
         (broken / kind / "train").mkdir(parents=True)
         cv2.imwrite(str(broken / kind / "train" / "a.png"), np.full((64, 64), 3, np.uint8))
     (broken / "images" / "train" / "a.png").write_bytes(b"broken")
-    assert main(recipe(broken, tmp_path / "run", **{"data.workers": 1})) == 1
-    error = capsys.readouterr().err
-    assert re.search(r"^night-seg train egnet: .*a\.png can't be decoded", error, re.MULTILINE)
-    assert "Traceback" not in error
+    command = [sys.executable, "-m", "night_seg_ros.cli", "train", "egnet"]
+    command += recipe(broken, tmp_path / "run", **{"data.workers": 1})
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert re.search(r"^night-seg train egnet: .*a\.png can't be decoded", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_crash_leaves_no_workers_to_wait_for(streets: Path, tmp_path: Path) -> None:
+    """Workers don't hear SIGTERM, with which Python's exit ends them: it must not come to that."""
+    crash = tmp_path / "crash.py"
+    crash.write_text(
+        "import sys\n"
+        "from night_seg_ros.training.engine import Engine\n"
+        "from night_seg_ros.training.train_egnet import main\n"
+        "def update(*arguments): raise RuntimeError('out of memory')\n"
+        "Engine.update = update\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, str(crash), *recipe(streets, tmp_path / "run", **{"data.workers": 1})]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1 and "out of memory" in done.stderr
 
 
 def test_every_0_is_never(streets: Path, tmp_path: Path) -> None:

@@ -120,14 +120,15 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
 
 def measure_input(engine: Engine, batches: int) -> tuple[float, Batch]:
     """Images per second that the recipe's loader alone brings to the device, and its last batch."""
-    loader = training_loader(engine.stream, engine.data, 0, WARM_UP + batches, 0, 1)
-    source = iter(tqdm(engine.fabric.setup_dataloaders(loader, use_distributed_sampler=False), "input"))
-    for _ in range(WARM_UP):
-        next(source)
-    start = time.perf_counter()
-    for _ in range(batches):
-        batch = next(source)
-    return batches * engine.data.batch_size / (time.perf_counter() - start), batch
+    with training_loader(engine.stream, engine.data, 0, WARM_UP + batches, 0, 1) as loader:
+        source = iter(tqdm(engine.fabric.setup_dataloaders(loader, use_distributed_sampler=False), "input"))
+        for _ in range(WARM_UP):
+            next(source)
+        start = time.perf_counter()
+        for _ in range(batches):
+            batch = next(source)
+        seconds = time.perf_counter() - start
+    return batches * engine.data.batch_size / seconds, batch
 
 
 def prepare_plain(method: Method, device: torch.device) -> dict[str, Optimizer]:

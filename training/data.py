@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -263,10 +264,13 @@ class StepSampler(Sampler[int]):
         return len(self.samples)
 
 
+@contextmanager
 def training_loader(
     stream: TrainingStream, config: DataConfig, first: int, last: int, rank: int, world_size: int
-) -> DataLoader[dict[str, torch.Tensor]]:
+) -> Iterator[DataLoader[dict[str, torch.Tensor]]]:
     """Batches of the steps ``first`` (included) to ``last`` (excluded) for one process of ``world_size``.
+
+    The workers end with the context.
 
     Raises:
         DataError: the batch can't be shared evenly between the processes.
@@ -275,7 +279,7 @@ def training_loader(
         raise DataError(
             f"data.batch_size {config.batch_size} must be a multiple of the {world_size} processes"
         )
-    return DataLoader(
+    loader = DataLoader(
         stream,
         batch_size=config.batch_size // world_size,
         sampler=StepSampler(first, last, config.batch_size, rank, world_size),
@@ -284,6 +288,13 @@ def training_loader(
         worker_init_fn=_init_worker,
         persistent_workers=config.workers > 0,
     )
+    try:
+        yield loader
+    finally:
+        # After an error the traceback keeps the loader, and Python's exit would wait for ever for workers
+        # that do not hear its SIGTERM. DataLoader has no public way to end them.
+        if loader._iterator is not None:
+            loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def _init_worker(worker: int) -> None:

@@ -220,11 +220,15 @@ class Engine:
         loader = training_loader(
             self.stream, self.data, self.step, last, fabric.global_rank, fabric.world_size
         )
-        batches = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        progress = tqdm(
-            batches, "train", total=last, initial=self.step, unit="step", disable=not fabric.is_global_zero
-        )
-        with stop_on_signal() as stopped:
+        with stop_on_signal() as stopped, loader as batches:
+            progress = tqdm(
+                fabric.setup_dataloaders(batches, use_distributed_sampler=False),
+                "train",
+                total=last,
+                initial=self.step,
+                unit="step",
+                disable=not fabric.is_global_zero,
+            )
             for batch in progress:
                 losses, stop = self.update(batch, stopped)
                 if self._is_due(run.log_every):
