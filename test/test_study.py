@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
+import torch
 import yaml
 
 from night_seg_ros.cli import main
@@ -55,6 +63,8 @@ def test_study_from_training_to_plot(
     argv = ["study", "--config", str(folder / "study.yaml"), "--data_root", str(folder)]
     assert main(argv) == 0
     out = folder / "out"
+    table = (out / "results.md").read_text()
+    assert table in capsys.readouterr().out
     results = json.loads((out / "results.json").read_text())
     assert set(results) == {"full", "by sum"}
     for name in results:
@@ -62,8 +72,9 @@ def test_study_from_training_to_plot(
         recipe = yaml.safe_load((run / "recipe.yaml").read_text())
         assert recipe["run"]["seed"] == 3
         assert recipe["model"]["guidance"] == ("sum" if name == "by sum" else "attention")
-        assert results[name]["streets"] == [json.loads((run / "scores.json").read_text())["streets"]]
-        assert f"| {name} | {100 * results[name]['streets'][0]['miou']:.1f} |" in capsys_text(capsys, out)
+        kept = json.loads((run / "scores.json").read_text())["streets"]
+        assert results[name]["streets"] == [kept["scores"]]
+        assert f"| {name} | {100 * kept['scores']['miou']:.1f} |" in table
     assert cv2.imread(str(out / "ef1.png")).shape[0] > 300
 
     # The second time, nothing is trained or scored again.
@@ -71,27 +82,91 @@ def test_study_from_training_to_plot(
     assert main(argv) == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
+    # Another test of the same name is another score.
+    kept = json.loads((out / "full" / "seed3" / "scores.json").read_text())["streets"]["scores"]
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    values["tests"]["streets"] = {"dataset": "synthetic", "night": 1.0}
+    (folder / "other.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    assert main(["study", "--config", str(folder / "other.yaml"), *argv[3:]]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["full"]["streets"][0]["images"] == 100 != kept["images"]
 
-def capsys_text(capsys: pytest.CaptureFixture[str], out: Path) -> str:
-    """The table, which is both printed and written."""
-    written = (out / "results.md").read_text()
-    printed = capsys.readouterr().out
-    assert not printed or written in printed
-    return written
+    # Another recipe is another study.
+    recipe = yaml.safe_load((folder / "base.yaml").read_text())
+    recipe["loss"]["beta"] = 0.5
+    (folder / "base.yaml").write_text(yaml.safe_dump(recipe))
+    capsys.readouterr()
+    assert main(argv) == 1
+    error = capsys.readouterr().err
+    assert str(out / "full" / "seed3" / "recipe.yaml") in error
+    assert "loss.beta 0.1, but 0.5 is wanted now" in error
+
+
+def test_ctrl_c_stops_the_training_after_its_step(folder: Path, tmp_path: Path) -> None:
+    """To the whole process group, as a terminal sends it; the study goes on from there."""
+    recipe = yaml.safe_load((folder / "base.yaml").read_text())
+    recipe["schedule"]["iterations"] = 10**6
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(recipe))
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    values["variants"] = {"long": {"method": "egnet", "recipes": ["long.yaml"]}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-m", "night_seg_ros.cli", "study", "--config", str(tmp_path / "study.yaml")]
+    command += ["--data_root", str(folder), "--out", str(tmp_path / "out")]
+    run = tmp_path / "out" / "long" / "seed3"
+    process = subprocess.Popen(command, cwd=CONFIG.parent, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(run.glob("logs/events*")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(2)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+    assert torch.load(run / "state.pt", weights_only=True)["step"] > 0
+
+
+def test_tests_are_opened_before_anything_is_trained(folder: Path, tmp_path: Path, capsys) -> None:
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    values["tests"]["streets"]["split"] = "nowhere"
+    path = folder / "wrong.yaml"
+    path.write_text(yaml.safe_dump(values))
+    out = tmp_path / "out"
+    assert main(["study", "--config", str(path), "--data_root", str(folder), "--out", str(out)]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_variants_of_one_folder_are_refused(folder: Path, tmp_path: Path, capsys) -> None:
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    values["variants"]["by_sum"] = values["variants"]["by sum"]
+    path = folder / "twins.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert main(["study", "--config", str(path), "--data_root", str(folder)]) == 1
+    assert "by sum, by_sum" in capsys.readouterr().err
 
 
 def test_table_by_hand() -> None:
-    def scores(miou: float, ef1: float) -> dict[str, float]:
+    def scores(miou: float, ef1: float) -> dict[str, Any]:
         return {"miou": miou, "mef1_micro": ef1, "mef1_macro": ef1 / 2}
 
+    nothing = dict.fromkeys(scores(0, 0))
     runs = {"a": {"night": [scores(0.1, 0.5), scores(0.3, 0.7)]}, "b": {"night": [scores(0.25, 0.8)]}}
-    head, _, a, b = format_table(runs).splitlines()
+    runs["c"] = {"night": [scores(0.25, 0.8), nothing]}
+    head, _, a, b, c = format_table(runs).splitlines()
     assert head == "| variant | night: mIoU % | night: mEF1 micro | night: mEF1 macro |"
     assert a == "| a | 20.0 ± 14.1 | 0.600 ± 0.141 | 0.300 ± 0.071 |"  # sqrt(0.02) = 0.141
     assert b == "| b | 25.0 | 0.800 | 0.400 |"
+    assert c == "| c | - | - | - |"
 
 
 def test_a_failed_training_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--data_root", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert main(["study", "--config", str(folder / "study.yaml"), *arguments]) == 1
+    recipe = yaml.safe_load((folder / "base.yaml").read_text())
+    recipe["data"]["train"][0]["split"] = "nowhere"
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
+    shutil.copy(folder / "sum.yaml", tmp_path)
+    shutil.copy(folder / "study.yaml", tmp_path)
+    arguments = ["--data_root", str(folder), "--out", str(tmp_path / "out")]
+    assert main(["study", "--config", str(tmp_path / "study.yaml"), *arguments]) == 1
     assert "full/seed3: the training failed" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ from night_seg_ros.training.data import (
     TrainingStream,
 )
 from night_seg_ros.training.datasets import DataError
-from night_seg_ros.training.engine import ScheduleConfig, poly_factor
+from night_seg_ros.training.engine import ScheduleConfig, poly_factor, source_name
 from night_seg_ros.training.street import StreetScene
 from night_seg_ros.training.train_egnet import main
 
@@ -135,7 +136,11 @@ def test_resume_needs_a_state_of_the_same_model(
     assert main([*recipe(streets, out), "--resume"]) == 1
     assert "nothing to resume" in capsys.readouterr().err
     assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 0
-    assert main([*recipe(streets, out, **{"model.backbone": "resnet18"}), "--resume"]) == 1
+    other = [*recipe(streets, out, **{"model.backbone": "resnet18"}), "--resume"]
+    assert main(other) == 1
+    assert "model.backbone resnet10, but resnet18 is wanted now" in capsys.readouterr().err
+    (out / "recipe.yaml").unlink()
+    assert main(other) == 1
     assert "another model" in capsys.readouterr().err
 
 
@@ -192,6 +197,49 @@ def test_a_crash_leaves_no_workers_to_wait_for(streets: Path, tmp_path: Path) ->
         timeout=120,
     )
     assert done.returncode == 1 and "out of memory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"optimizer.lr": 0.5}, "optimizer.lr 0.001, but 0.5 is wanted now"),
+        ({"run.seed": 9}, "run.seed 1, but 9 is wanted now"),
+        ({"data.crop": "[32,32]"}, r"data.crop \[64, 64\], but \[32, 32\]"),
+        ({"run.log_every": 2, "data.workers": 1, "run.storage": "float32"}, None),
+    ],
+)
+def test_a_run_goes_on_as_it_was_begun(
+    streets: Path, tmp_path: Path, capsys, change: dict[str, object], message: str | None
+) -> None:
+    out = tmp_path / "run"
+    assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 0
+    before = (out / "recipe.yaml").read_bytes()
+    status = main([*recipe(streets, out, **{"schedule.iterations": 2}, **change), "--resume"])
+    assert status == (message is not None)
+    if message:
+        assert re.search(message, capsys.readouterr().err)
+        assert (out / "recipe.yaml").read_bytes() == before
+
+
+def test_a_damaged_state_is_named(streets: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "state.pt").write_bytes(b"damaged")
+    assert main([*recipe(streets, out), "--resume"]) == 1
+    assert f"{out / 'state.pt'} can't be read" in capsys.readouterr().err
+
+
+def test_sources_of_validation_keep_their_names(streets: Path, tmp_path: Path, capsys) -> None:
+    day, night = ({"dataset": "synthetic", "night": share} for share in (0.0, 1.0))
+    assert [source_name(SourceConfig(**source)) for source in (day, night)] == [
+        "synthetic/day",
+        "synthetic/night",
+    ]
+    assert source_name(SourceConfig("acdc_night", "acdc", "val")) == "acdc_night/val"
+    assert source_name(SourceConfig("folder", "sets/camvid/", "dusk")) == "camvid/dusk"
+    argv = recipe(streets, tmp_path / "run")
+    assert main([*argv, "--data.validation", json.dumps([night, night])]) == 1
+    assert "sources of one name" in capsys.readouterr().err
 
 
 def test_every_0_is_never(streets: Path, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
@@ -14,6 +16,17 @@ from night_seg_ros.models.files import write_bytes
 from night_seg_ros.training.datasets import DataError
 
 METHODS = {"egnet": "night_seg_ros.training.train_egnet"}
+
+# What may change between the start of a run and its going on, beside the section ``run`` less RUN_KEPT.
+MAY_CHANGE = {
+    "model.pretrained",
+    "model.checkpoint",
+    "schedule.iterations",
+    "data.root",
+    "data.validation",
+    "data.workers",
+}
+RUN_KEPT = {"run.seed", "run.ema"}
 
 
 def main(argv: list[str]) -> int:
@@ -24,7 +37,13 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 0 if argv[:1] in (["-h"], ["--help"]) else 2
-    return int(importlib.import_module(METHODS[argv[0]]).main(argv[1:]))
+    return run_training(training_function(argv[0]), f"night-seg train {argv[0]}", argv[1:])
+
+
+def training_function(method: str) -> Callable[..., Path]:
+    """The function that trains a method of ``METHODS``; its arguments are the sections of the recipe."""
+    function: Callable[..., Path] = getattr(importlib.import_module(METHODS[method]), f"train_{method}")
+    return function
 
 
 def run_training(function: Callable[..., Path], program: str, argv: list[str] | None) -> int:
@@ -50,8 +69,11 @@ def run_training(function: Callable[..., Path], program: str, argv: list[str] | 
         return 1
     recipe = arguments.clone()
     del recipe["resume"]
-    rank_zero_only(write_bytes)(out / "recipe.yaml", parser.dump(recipe).encode())
+    written = parser.dump(recipe)
     try:
+        if arguments.resume:
+            check_same(out / "recipe.yaml", yaml.safe_load(written), MAY_CHANGE)
+        rank_zero_only(write_bytes)(out / "recipe.yaml", written.encode())
         model = function(**values)
     except (OSError, ValueError, FloatingPointError) as error:
         # From a worker process, the message comes behind that process's traceback.
@@ -60,6 +82,38 @@ def run_training(function: Callable[..., Path], program: str, argv: list[str] | 
         return 1
     rank_zero_only(print)(f"model: {model}")
     return 0
+
+
+def check_same(path: Path, recipe: dict[str, Any], may_change: set[str]) -> None:
+    """Check that a run goes on as it was begun.
+
+    Args:
+        path: the recipe that the run's folder keeps; without one there is nothing to check.
+        recipe: the one that is wanted now.
+        may_change: values that need not agree, by their dotted names. Those of ``run`` need not either, but
+            for ``RUN_KEPT``.
+
+    Raises:
+        ValueError: a value differs.
+    """
+    if not path.is_file():
+        return
+    kept, wanted = flatten(yaml.safe_load(path.read_text())), flatten(recipe)
+    for name in sorted(kept.keys() | wanted.keys()):
+        free = name in may_change or (name.startswith("run.") and name not in RUN_KEPT)
+        if not free and kept.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{path} has {name} {kept.get(name)}, but {wanted.get(name)} is wanted now: "
+                "keep to its value, or start anew in another folder"
+            )
+
+
+def flatten(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"run": {"seed": 1}}`` -> ``{"run.seed": 1}``; lists stay."""
+    values: dict[str, Any] = {}
+    for name, value in recipe.items():
+        values |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return values
 
 
 def recipe_parser(function: Callable[..., object], program: str) -> ArgumentParser:

@@ -29,7 +29,14 @@ from tqdm import tqdm
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.files import atomic_path
 from night_seg_ros.models.inference import computes_in_bf16
-from night_seg_ros.training.data import DataConfig, TrainingStream, build_validation, training_loader
+from night_seg_ros.training.data import (
+    DataConfig,
+    SourceConfig,
+    TrainingStream,
+    build_validation,
+    training_loader,
+)
+from night_seg_ros.training.datasets import DataError
 from night_seg_ros.training.evaluate import evaluate
 from night_seg_ros.training.launchers import launched_processes
 
@@ -127,6 +134,14 @@ class Method(ABC):
         """Pictures to look at, by name, each (3, H, W) uint8; every process calls it at the same step."""
 
 
+def source_name(source: SourceConfig) -> str:
+    """How scores call a source: ``nightcity/val``, ``synthetic/night``, a folder's own name."""
+    if source.dataset == "synthetic":
+        return f"synthetic/{'night' if source.night > 0 else 'day'}"
+    name = Path(source.root).name if source.dataset == "folder" else source.dataset
+    return f"{name}/{source.split}"
+
+
 def build_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
     """The optimiser of ``network``; normalisation layers and biases do not decay."""
     decay = [p for p in network.parameters() if p.dim() > 1]
@@ -179,11 +194,11 @@ class Engine:
         with self.fabric.rank_zero_first():  # it leaves the class counts for the others
             self.stream = TrainingStream(data, run.seed, self.out)
         self.validation = {
-            f"{Path(source.root).name or source.dataset}/{source.split or 'held out'}": build_validation(
-                source, data.root
-            )
-            for source in data.validation
+            source_name(source): build_validation(source, data.root) for source in data.validation
         }
+        if len(self.validation) < len(data.validation):
+            names = ", ".join(map(source_name, data.validation))
+            raise DataError(f"data.validation has sources of one name, whose scores would mix: {names}")
         model = method.networks["model"]
         self.optimizers = method.optimizers()
         for name, network in method.networks.items():
@@ -361,7 +376,10 @@ class Engine:
         path = self.out / "state.pt"
         if not path.is_file():
             raise FileNotFoundError(f"nothing to resume: no {path}")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file gives errors of any type
+            raise ValueError(f"{path} can't be read ({error}): start anew in another --run.out") from error
         try:
             for name, network in self.method.networks.items():
                 network.load_state_dict(state["networks"][name])

@@ -11,7 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from tqdm import tqdm
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.files import atomic_path, write_bytes
 from night_seg_ros.models.inference import choose_device
+from night_seg_ros.training.command import check_same, recipe_parser, training_function
 from night_seg_ros.training.data import SourceConfig, build_validation
-from night_seg_ros.training.evaluate import evaluate, write_json
+from night_seg_ros.training.datasets import LabelledImages
+from night_seg_ros.training.evaluate import ReadAhead, evaluate, write_json
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402  the choice of the backend comes first
@@ -66,13 +68,18 @@ def study(
         device: for the scores: auto, cpu, cuda, cuda:1 ...
     """
     folder = Path(out)
+    runs = {name: folder / name.replace(" ", "_") for name in variants}
+    if len(set(runs.values())) < len(runs):
+        raise ValueError(f"two variants would share a folder, give them other names: {', '.join(variants)}")
+    opened = {test: build_validation(source, data_root) for test, source in tests.items()}
     scores: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in variants}
     for seed in seeds:
         for name, variant in variants.items():
-            run = folder / name.replace(" ", "_") / f"seed{seed}"
+            run = runs[name] / f"seed{seed}"
             train_variant(variant, seed, data_root, run)
-            for test, values in score_run(run, tests, data_root, device).items():
-                scores[name].setdefault(test, []).append(values)
+            for test in tests:
+                score = score_run(run, test, tests[test], opened[test], device)
+                scores[name].setdefault(test, []).append(score)
     write_json(folder / "results.json", scores)
     write_bytes(folder / "results.md", format_table(scores).encode())
     draw_ef1(scores, folder / "ef1.png")
@@ -83,51 +90,61 @@ def train_variant(variant: Variant, seed: int, data_root: str, run: Path) -> Non
     """Train to the end, in a process of its own; does nothing for a run that is complete.
 
     Raises:
-        ValueError: the training failed.
+        ValueError: the training failed, or the folder holds the run of another recipe.
         KeyboardInterrupt: it was stopped.
     """
-    if is_complete(run):
+    options = [argument for recipe in variant.recipes for argument in ("--config", str(recipe.absolute))]
+    options += ["--data.root", data_root, "--run.out", str(run), "--run.seed", str(seed)]
+    parser = recipe_parser(training_function(variant.method), "night-seg study")
+    recipe = yaml.safe_load(parser.dump(parser.parse_args(options)))
+    check_same(run / "recipe.yaml", recipe, {"data.root", "data.workers"})
+    if is_complete(run, recipe["schedule"]["iterations"]):
         return
-    command = [sys.executable, "-m", "night_seg_ros.cli", "train", variant.method]
-    for recipe in variant.recipes:
-        command += ["--config", str(recipe.absolute)]
-    command += ["--data.root", data_root, "--run.out", str(run), "--run.seed", str(seed)]
     if (run / "state.pt").is_file():
-        command.append("--resume")
+        options.append("--resume")
     print(f"{run}: training", file=sys.stderr)
-    if subprocess.run(command, check=False).returncode:
+    if run_to_the_end([sys.executable, "-m", "night_seg_ros.cli", "train", variant.method, *options]):
         raise ValueError(f"{run}: the training failed, see above")
-    if not is_complete(run):
+    if not is_complete(run, recipe["schedule"]["iterations"]):
         raise KeyboardInterrupt
 
 
-def is_complete(run: Path) -> bool:
-    """Whether a run's model has seen all steps of its recipe."""
+def run_to_the_end(command: list[str]) -> int:
+    """The exit status of a command, which gets the time it needs to end after a Ctrl-C, too."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal sent it to the command as well
+            process.wait()
+            raise
+
+
+def is_complete(run: Path, iterations: int) -> bool:
+    """Whether a run's model has seen all steps."""
     if not (run / "model.safetensors").is_file():
         return False
-    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
-    _, metadata = load_model(run / "model.safetensors")
-    return bool(metadata["iterations"] == recipe["schedule"]["iterations"])
+    return bool(load_model(run / "model.safetensors")[1]["iterations"] == iterations)
 
 
 def score_run(
-    run: Path, tests: dict[str, SourceConfig], data_root: str, device_name: str
-) -> dict[str, dict[str, Any]]:
-    """Scores of a run's model by test, see ``SegmentationMetrics.compute``; kept in ``scores.json``."""
+    run: Path, test: str, source: SourceConfig, dataset: LabelledImages, device_name: str
+) -> dict[str, Any]:
+    """Scores of a run's model on a test, see ``SegmentationMetrics.compute``.
+
+    ``scores.json`` in the run's folder keeps them, by test, with the source that they are of.
+    """
     path = run / "scores.json"
-    scores: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
-    if set(tests) <= set(scores):
-        return {test: scores[test] for test in tests}
-    device = choose_device(device_name)
-    model, metadata = load_model(run / "model.safetensors")
-    model = model.to(device).to(memory_format=torch.channels_last)
-    for test in tqdm(sorted(set(tests) - set(scores)), f"score {run}"):
-        dataset = build_validation(tests[test], data_root)
-        samples = (dataset[i] for i in range(len(dataset)))
+    kept: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
+    if test not in kept or kept[test]["source"] != asdict(source):
+        device = choose_device(device_name)
+        model, metadata = load_model(run / "model.safetensors")
+        model = model.to(device).to(memory_format=torch.channels_last)
+        samples = tqdm(ReadAhead(dataset), f"score {run}, {test}")
         metrics = evaluate(model, samples, input_size=metadata["input_size"], device=device, progress=False)
-        scores[test] = metrics.compute()
-    write_json(path, scores)
-    return {test: scores[test] for test in tests}
+        kept[test] = {"source": asdict(source), "scores": metrics.compute()}
+        write_json(path, kept)
+    scores: dict[str, Any] = kept[test]["scores"]
+    return scores
 
 
 def format_table(scores: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
@@ -147,6 +164,8 @@ def format_table(scores: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
 
 def _mean_and_deviation(runs: list[dict[str, Any]], key: str) -> str:
     factor, digits = (100, 1) if key == "miou" else (1, 3)
+    if any(run[key] is None for run in runs):
+        return "-"  # no pixel of this test counts
     values = [factor * run[key] for run in runs]
     deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.{digits}f}{deviation}"
