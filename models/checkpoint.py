@@ -17,8 +17,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, class_weights
 from night_seg_ros.models.factory import build_model
 from night_seg_ros.models.files import write_bytes
+from night_seg_ros.models.released import RELEASED_DEEPLAB_RATES, is_unused, released_name
 
 STORAGES = ("float32", "float16", "int8")
 
@@ -104,6 +106,57 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
     source, _ = load_model(path)
     _check_tensors(Path(path), model.state_dict(), source.state_dict())
     model.load_state_dict(source.state_dict())
+
+
+def import_released(
+    name: str, segmentation_network: str, segmentation_file: str | Path, relighting_file: str | Path
+) -> nn.Module:
+    """Build a model from the weights that its authors published: two PyTorch files.
+
+    Args:
+        name: ``dannet``.
+        segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
+        segmentation_file: weights of that network.
+        relighting_file: weights of the relighting network.
+
+    Returns:
+        The model, on the CPU, in evaluation mode, with the re-weighting of the authors' tests.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: a file holds other weights; the message names the tensor.
+        ValueError: unknown name or network.
+    """
+    if name != "dannet":
+        raise ValueError(f"there are no released weights for {name!r}, only for dannet")
+    network = {"rates": RELEASED_DEEPLAB_RATES} if segmentation_network == "deeplab" else {}
+    model = build_model(name, segmentation_network=segmentation_network, reweighting="logits", **network)
+    assert isinstance(model, DANNet) and model.relighting_network is not None
+    _load_released(segmentation_file, segmentation_network, model.segmentation_network)
+    _load_released(relighting_file, "relighting", model.relighting_network)
+    model.reweighting.weights = class_weights(CITYSCAPES_SHARES, TEST_STD)
+    return model.eval()
+
+
+def _load_released(path: str | Path, network: str, part: nn.Module) -> None:
+    tensors = _read_released(Path(path))
+    keys = {released_name(network, key): key for key in part.state_dict()}
+    expected = {name: part.state_dict()[key] for name, key in keys.items()}
+    used = {name: value for name, value in tensors.items() if not is_unused(network, name)}
+    _check_tensors(Path(path), expected, used)
+    part.load_state_dict({key: used[name] for name, key in keys.items()})
+
+
+def _read_released(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}: give the path of the authors' file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader has many types of error for a file that is not its own
+        raise CheckpointError(f"{path} holds no weights that can be read safely ({error})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} is not a state dict: expected names of tensors and tensors")
+    return state
 
 
 def check_classes(path: str | Path, metadata: dict[str, Any]) -> None:

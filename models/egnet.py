@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages
+from night_seg_ros.models.resnet import ResNetStages, load_part
 
 Guidance = Literal["attention", "concat", "sum", "none"]
 Exposure = Literal["stream", "input", "attention_map", "none"]
@@ -153,13 +153,13 @@ class EGNet(nn.Module):
         """
         if self.exposure == "input" and "conv1.weight" in weights:
             weights = {**weights, "conv1.weight": F.pad(weights["conv1.weight"], (0, 0, 0, 0, 0, 1))}
-        _load_part(self.stem, weights, "")
-        _load_part(self.stage1, weights, "layer1.")
+        load_part(self.stem, weights, "")
+        load_part(self.stage1, weights, "layer1.")
         for i, stage in enumerate(self.segmentation_stages):
-            _load_part(stage, weights, f"layer{i + 2}.")
+            load_part(stage, weights, f"layer{i + 2}.")
         if self.exposure == "stream":
             for i, stage in enumerate(self.exposure_stages):
-                _load_part(stage, weights, f"layer{i + 2}.")
+                load_part(stage, weights, f"layer{i + 2}.")
 
     def forward(self, image: Tensor) -> SegmentationOutput:
         if self.exposure == "stream":
@@ -203,15 +203,3 @@ def _guidance(guidance: str, exposure: str, channels: int, w1: float, w2: float)
     if guidance == "concat":
         return ConcatGuidance(channels)
     return SumGuidance() if guidance == "sum" else NoGuidance()
-
-
-def _load_part(part: nn.Module, weights: dict[str, Tensor], prefix: str) -> None:
-    """Load the entries of ``weights`` under ``prefix`` that ``part`` has."""
-    missing = [prefix + key for key in part.state_dict() if prefix + key not in weights]
-    if missing:
-        raise ValueError(f"pretrained weights lack {len(missing)} entries, first {missing[0]!r}")
-    for key, value in part.state_dict().items():
-        shape = tuple(weights[prefix + key].shape)
-        if shape != tuple(value.shape):
-            raise ValueError(f"pretrained {prefix + key!r} has shape {shape}, not {tuple(value.shape)}")
-    part.load_state_dict({key: weights[prefix + key] for key in part.state_dict()})

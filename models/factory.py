@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, DANNet
 from night_seg_ros.models.egnet import EGNet
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet}
+MODELS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet, **SEGMENTATION_NETWORKS}
 
 
 def build_model(

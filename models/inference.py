@@ -88,9 +88,9 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def predict_labels(
-    logits: Tensor, size: tuple[int, int], *, confidence: bool = False
+    logits: Tensor, size: tuple[int, int], *, align_corners: bool = False, confidence: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """Argmax of bilinearly upsampled logits (half-pixel centres), without ever holding them whole.
+    """Argmax of bilinearly upsampled logits, without ever holding them whole.
 
     The width is interpolated first, on the few rows of the logits; then bands of output rows are
     mixed from neighbouring rows and reduced at once.
@@ -98,6 +98,7 @@ def predict_labels(
     Args:
         logits: (N, C, h, w), any floating type, C up to 255.
         size: height and width of the result.
+        align_corners: see ``SegmentationOutput``.
         confidence: also give the softmax probability of the label.
 
     Returns:
@@ -106,12 +107,15 @@ def predict_labels(
     height, width = size
     count, channels, rows, _ = logits.shape
     wide = F.interpolate(
-        logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=False
+        logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=align_corners
     )
     labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)
     scores = torch.empty_like(labels) if confidence else None
-    source = (torch.arange(height, device=logits.device) + 0.5) * (rows / height) - 0.5
-    source = source.clamp_(0, rows - 1)
+    source = torch.arange(height, device=logits.device, dtype=torch.float32)
+    if align_corners:
+        source *= (rows - 1) / max(1, height - 1)
+    else:
+        source = ((source + 0.5) * (rows / height) - 0.5).clamp_(0, rows - 1)
     above = source.long()
     below = (above + 1).clamp_(max=rows - 1)
     weight = (source - above).view(1, 1, -1, 1)

@@ -15,9 +15,12 @@ class SegmentationOutput(NamedTuple):
         exposure: (N, 1, H, W) predicted exposure in [0, 1], or None.
         relit: (N, 3, H, W) relit image, normalised as the input, or None.
         aux_logits: (N, num_classes, H'', W'') scores of a second head, or None.
+        align_corners: whether bilinear upsampling of the logits has to let the centres of the corner
+            pixels coincide (else the corners themselves, half a pixel further out).
     """
 
     logits: Tensor
     exposure: Tensor | None = None
     relit: Tensor | None = None
     aux_logits: Tensor | None = None
+    align_corners: bool = False

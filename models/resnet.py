@@ -31,9 +31,14 @@ class ResNetStages(nn.Module):
         output_stride: input pixels per feature of the last stage: 8, 16 or 32. Below 32 the last
             stages keep their resolution and dilate their 3x3 convolutions instead.
         in_channels: channels of the image.
+        deep_stem: three 3x3 convolutions (64, 64, 128) in place of one 7x7 of 64.
+        stride_first: a bottleneck strides in its first 1x1 convolution, not in its 3x3.
+        dilate_first: a dilated stage dilates its first 3x3 like the others; else that one samples as
+            densely as the stage before.
+        ceil_pool: the pooling of the stem rounds sizes up.
 
     Attributes:
-        stem: (N, in_channels, H, W) -> (N, 64, H/4, W/4).
+        stem: (N, in_channels, H, W) -> (N, 64, H/4, W/4); 128 channels if deep.
         stages: the four residual stages.
         out_channels: channels after each stage.
 
@@ -41,7 +46,17 @@ class ResNetStages(nn.Module):
         ValueError: unknown backbone or output stride.
     """
 
-    def __init__(self, backbone: str, output_stride: int = 32, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        backbone: str,
+        output_stride: int = 32,
+        in_channels: int = 3,
+        *,
+        deep_stem: bool = False,
+        stride_first: bool = False,
+        dilate_first: bool = False,
+        ceil_pool: bool = False,
+    ) -> None:
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"unknown backbone {backbone!r}; known: {', '.join(BACKBONES)}")
@@ -49,26 +64,60 @@ class ResNetStages(nn.Module):
             raise ValueError(f"output_stride is {output_stride}; it must be 8, 16 or 32")
         block, layers = BACKBONES[backbone]
         resnet = ResNet(block, layers)
-        if in_channels != 3:
-            resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
-            nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
-        self.stem = nn.Sequential(
-            OrderedDict(conv1=resnet.conv1, bn1=resnet.bn1, relu=resnet.relu, maxpool=resnet.maxpool)
-        )
+        if deep_stem:
+            resnet.inplanes = 128
+            resnet.layer1 = resnet._make_layer(block, 64, layers[0])
+            stem = _deep_stem(in_channels)
+        else:
+            if in_channels != 3:
+                resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+            stem = OrderedDict(conv1=resnet.conv1, bn1=resnet.bn1, relu=resnet.relu)
+        pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=ceil_pool)
+        self.stem = nn.Sequential(OrderedDict(**stem, maxpool=pool))
         self.stages = nn.ModuleList([resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4])
         self.out_channels = [64 * 2**i * block.expansion for i in range(4)]
-        self._dilate(output_stride)
+        if deep_stem or in_channels != 3:  # what ResNet has not initialised
+            _initialise(self.stem)
+            _initialise(self.stages[0])
+        if stride_first:
+            _move_strides(self.stages)
+        self._dilate(output_stride, dilate_first)
 
-    def _dilate(self, output_stride: int) -> None:
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features after each of the four stages."""
+        features = self.stem(image)
+        levels = []
+        for stage in self.stages:
+            features = stage(features)
+            levels.append(features)
+        return levels
+
+    def load_pretrained(self, weights: dict[str, Tensor]) -> None:
+        """Start from the weights of a ResNet, under torchvision's names.
+
+        A deep stem and the stage after it stay as they are, unless ``weights`` hold such a stem
+        (``conv1`` to ``conv3``, ``bn1`` to ``bn3``).
+
+        Raises:
+            ValueError: a key is missing or misshapen; the message names it.
+        """
+        deep_stem = hasattr(self.stem, "conv3")
+        first = 1 if deep_stem and "conv3.weight" not in weights else 0
+        if first == 0:
+            load_part(self.stem, weights, "")
+        for i, stage in enumerate(self.stages[first:], start=first):
+            load_part(stage, weights, f"layer{i + 1}.")
+
+    def _dilate(self, output_stride: int, dilate_first: bool) -> None:
         """Turn the strides beyond ``output_stride`` into dilation (atrous convolution).
 
-        A strided convolution loses its stride and keeps the dilation of its input; every 3x3
-        convolution after it sees the finer grid and dilates by the factor that was saved.
+        A strided convolution loses its stride and, without ``dilate_first``, keeps the dilation of its
+        input; every 3x3 convolution after it sees the finer grid and dilates by the factor that was saved.
         """
         stride, dilation = 4, 1
         for stage in self.stages[1:]:
             stride *= 2
-            stage_dilation = dilation * 2 if stride > output_stride else dilation
+            before, dilation = dilation, dilation * 2 if stride > output_stride else dilation
             for module in stage.modules():
                 if not isinstance(module, nn.Conv2d):
                     continue
@@ -76,11 +125,51 @@ class ResNetStages(nn.Module):
                 if strided and stride > output_stride:
                     module.stride = (1, 1)
                 if module.kernel_size == (3, 3):
-                    rate = dilation if strided else stage_dilation
                     # The 3x3 ahead of a stage's strided convolution does not exist in torchvision's
                     # blocks, so "not strided" always means "after the stride".
+                    rate = before if strided and not dilate_first else dilation
                     module.dilation = module.padding = (rate, rate)
-            dilation = stage_dilation
+
+
+def _deep_stem(in_channels: int) -> OrderedDict[str, nn.Module]:
+    """Three 3x3 convolutions, the first of stride 2."""
+    channels = [in_channels, 64, 64, 128]
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for i in (1, 2, 3):
+        stride = 2 if i == 1 else 1
+        parts[f"conv{i}"] = nn.Conv2d(channels[i - 1], channels[i], 3, stride, padding=1, bias=False)
+        parts[f"bn{i}"] = nn.BatchNorm2d(channels[i])
+        parts[f"relu{i}"] = nn.ReLU(inplace=True)
+    return parts
+
+
+def _initialise(part: nn.Module) -> None:
+    for module in part.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _move_strides(stages: nn.ModuleList) -> None:
+    """From the 3x3 to the first 1x1 convolution of each bottleneck, as in the first ResNet."""
+    for module in stages.modules():
+        if isinstance(module, Bottleneck):
+            module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
+
+
+def load_part(part: nn.Module, weights: dict[str, Tensor], prefix: str) -> None:
+    """Load the entries of ``weights`` under ``prefix`` that ``part`` has.
+
+    Raises:
+        ValueError: a key is missing or misshapen; the message names it.
+    """
+    missing = [prefix + key for key in part.state_dict() if prefix + key not in weights]
+    if missing:
+        raise ValueError(f"pretrained weights lack {len(missing)} entries, first {missing[0]!r}")
+    for key, value in part.state_dict().items():
+        shape = tuple(weights[prefix + key].shape)
+        if shape != tuple(value.shape):
+            raise ValueError(f"pretrained {prefix + key!r} has shape {shape}, not {tuple(value.shape)}")
+    part.load_state_dict({key: weights[prefix + key] for key in part.state_dict()})
 
 
 def read_pretrained(source: str, backbone: str) -> dict[str, Tensor]:

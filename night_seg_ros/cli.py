@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": ("night_seg_ros.demo", "replay a night drive through the node and leave pictures"),
     "segment": ("night_seg_ros.segment_files", "segment images, folders, videos"),
     "play": ("night_seg_ros.play_node", "play a bag, video or image folder as camera topics"),
+    "import-weights": ("night_seg_ros.import_weights", "make a checkpoint of published weights"),
     "evaluate": ("night_seg_ros.training.evaluate", "score a model on labelled images"),
     "check-data": ("night_seg_ros.training.check_data", "look a data set over: faults, statistics, plots"),
     "train": ("night_seg_ros.training.command", "train a method from a recipe"),
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _usage() -> str:
     lines = ["usage: night-seg COMMAND ...", "", "commands:"]
-    lines += [f"  {name:<12}{help_text}" for name, (_, help_text) in COMMANDS.items()]
+    lines += [f"  {name:<16}{help_text}" for name, (_, help_text) in COMMANDS.items()]
     return "\n".join([*lines, "", "night-seg COMMAND --help tells more."])
 
 

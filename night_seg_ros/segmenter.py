@@ -42,7 +42,8 @@ class Segmentation:
 
     Attributes:
         labels: (H, W) uint8 train ids 0..18.
-        exposure: (H, W) uint8, 0..255 = 0..1: the network's exposure map.
+        exposure: (H, W) uint8, 0..255 = 0..1: the network's exposure map; V of HSV of the frame for a network
+            without one.
         confidence: (H, W) uint8, 0..255 = 0..1: softmax probability of the label.
         relit: (H, W, 3) uint8 BGR: the frame after the network's relighting.
     """
@@ -142,9 +143,17 @@ class Segmenter:
         answer = self._model(preprocess(frame, self.input_size, self._dtype))
         labels = exposure = confidence = relit = None
         if "labels" in outputs or "confidence" in outputs:
-            labels, confidence = predict_labels(answer.logits, size, confidence="confidence" in outputs)
-        if "exposure" in outputs and answer.exposure is not None:
-            exposure = _to_uint8(_resize(answer.exposure, size))[0, 0]
+            labels, confidence = predict_labels(
+                answer.logits,
+                size,
+                align_corners=answer.align_corners,
+                confidence="confidence" in outputs,
+            )
+        if "exposure" in outputs:
+            if answer.exposure is not None:
+                exposure = _to_uint8(_resize(answer.exposure, size))[0, 0]
+            else:
+                exposure = frame[0].amax(dim=0)
         if "relit" in outputs and answer.relit is not None:
             rgb = _resize(answer.relit, size)[0] * self._std + self._mean
             relit = _to_uint8(rgb).flip(0).permute(1, 2, 0)

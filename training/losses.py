@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,14 +42,19 @@ class EGNetLoss(nn.Module):
         self.exposure_target = ExposureMap()
 
     def forward(self, output: SegmentationOutput, image: Tensor, label: Tensor) -> dict[str, Tensor]:
-        logits = F.interpolate(
-            output.logits.float(), size=label.shape[-2:], mode="bilinear", align_corners=False
-        )
+        logits = upsample(output, label.shape[-2:])
         losses = {"segmentation": self.alpha * cross_entropy(logits, label, self.class_weights)}
         if output.exposure is not None:
             target = self.exposure_target(image.float())
             losses["exposure"] = self.beta * F.l1_loss(output.exposure.float(), target)
         return losses
+
+
+def upsample(output: SegmentationOutput, size: Sequence[int]) -> Tensor:
+    """The logits at a label's size, (N, C, H, W) float32."""
+    return F.interpolate(
+        output.logits.float(), size=tuple(size), mode="bilinear", align_corners=output.align_corners
+    )
 
 
 def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:

@@ -1,0 +1,139 @@
+"""DANNet: a relighting network ahead of a segmentation network.
+
+Source: Wu et al., "DANNet: A One-Stage Domain Adaptation Network for Unsupervised Nighttime Semantic
+Segmentation", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from night_seg_ros.models.deeplab import DeepLab
+from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.pspnet import PSPNet
+from night_seg_ros.models.refinenet import RefineNet
+from night_seg_ros.models.relighting import ResidualRelighting
+
+SEGMENTATION_NETWORKS: dict[str, type[nn.Module]] = {
+    "pspnet": PSPNet,
+    "deeplab": DeepLab,
+    "refinenet": RefineNet,
+}
+
+Reweighting = Literal["probabilities", "logits", "none"]
+
+CITYSCAPES_SHARES = (
+    *(0.36869696, 0.06084986, 0.22824049, 0.00655399, 0.00877272, 0.01227341, 0.00207795),
+    *(0.0055127, 0.15928651, 0.01157818, 0.04018982, 0.01218957, 0.00135122, 0.06994545),
+    *(0.00267456, 0.00235192, 0.00232904, 0.00098658, 0.00413907),
+)
+"""a_k of Eq. 1: each class's share of the valid pixels of Cityscapes train."""
+
+TEST_STD = 0.16
+"""Of the class weights when testing."""
+
+
+def class_weights(shares: Sequence[float], std: float, average: float = 1.0) -> Tensor:
+    """Weights of the classes, larger for rare ones: ``-log(a_k)``, scaled and shifted (DANNet, Eq. 1, 2).
+
+    Args:
+        shares: a_k, each class's share of the valid source pixels.
+        std: sample standard deviation of the result: 0.05 in training, 0.16 in testing.
+        average: mean of the result.
+
+    Returns:
+        (classes,) float32, above 0.
+
+    Raises:
+        ValueError: a share is not above 0, or ``std`` is so large that a weight is not.
+    """
+    if min(shares) <= 0:
+        raise ValueError(f"class shares must be above 0, but the least is {min(shares)}")
+    information = -torch.tensor(shares, dtype=torch.float64).log()
+    weights = (information - information.mean()) / information.std() * std + average
+    if weights.min() <= 0:
+        raise ValueError(f"std {std} is too large: the least class weight would be {weights.min():.3f}")
+    return weights.float()
+
+
+class ClassReweighting(nn.Module):
+    """Gives rare classes more weight in the prediction (DANNet, section 3.4).
+
+    The paper's label is the argmax of ``w_k`` times the prediction: softmax(logits) times w is, but for a
+    common factor, softmax(logits + log w).
+
+    Args:
+        num_classes: channels of the logits.
+        kind: ``probabilities`` (the paper), ``logits`` (the release multiplies these) or ``none``.
+
+    Attributes:
+        weights: w_k, (num_classes,), above 0; 1 until they are set.
+
+    Shape: logits (N, num_classes, H, W) -> the same.
+
+    Raises:
+        ValueError: another kind.
+    """
+
+    weights: Tensor
+
+    def __init__(self, num_classes: int, kind: Reweighting) -> None:
+        super().__init__()
+        if kind not in get_args(Reweighting):
+            raise ValueError(f"unknown reweighting {kind!r}; known: {', '.join(get_args(Reweighting))}")
+        self.kind = kind
+        self.register_buffer("weights", torch.ones(num_classes))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        if self.kind == "probabilities":
+            return logits + self.weights.log().view(-1, 1, 1)
+        return logits * self.weights.view(-1, 1, 1) if self.kind == "logits" else logits
+
+
+class DANNet(nn.Module):
+    """Relights an image, then segments it. In evaluation mode the logits are re-weighted by class.
+
+    Args:
+        backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
+        num_classes: channels of the logits.
+        segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
+        relighting_width: channels of the first layer of the relighting network, 64 in the paper; 0 for an
+            image that is segmented as it is (ablation).
+        reweighting: see ``ClassReweighting``.
+        network: further arguments of the segmentation network, such as its output stride.
+
+    Shape: normalised RGB (N, 3, H, W), H and W from 32 up -> ``SegmentationOutput`` with logits at the
+        segmentation network's stride and relit (N, 3, H, W), normalised; None without relighting network.
+
+    Raises:
+        ValueError: unknown backbone, segmentation network or re-weighting.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet101",
+        num_classes: int = 19,
+        segmentation_network: str = "pspnet",
+        relighting_width: int = 64,
+        reweighting: Reweighting = "probabilities",
+        **network: Any,
+    ) -> None:
+        super().__init__()
+        if segmentation_network not in SEGMENTATION_NETWORKS:
+            known = ", ".join(SEGMENTATION_NETWORKS)
+            raise ValueError(f"unknown segmentation_network {segmentation_network!r}; known: {known}")
+        self.relighting_network = ResidualRelighting(relighting_width) if relighting_width else None
+        self.segmentation_network = SEGMENTATION_NETWORKS[segmentation_network](
+            backbone, num_classes, **network
+        )
+        self.reweighting = ClassReweighting(num_classes, reweighting)
+
+    def forward(self, image: Tensor) -> SegmentationOutput:
+        relit = None if self.relighting_network is None else image + self.relighting_network(image)
+        output: SegmentationOutput = self.segmentation_network(image if relit is None else relit)
+        logits = output.logits if self.training else self.reweighting(output.logits)
+        return output._replace(logits=logits, relit=relit)

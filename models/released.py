@@ -1,0 +1,81 @@
+"""Names of the tensors in the files that DANNet's authors published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
+
+_ENCODER: list[Rule] = [
+    (r"^encoder\.stem\.", ""),
+    (r"^encoder\.stages\.(\d)", lambda m: f"layer{int(m[1]) + 1}"),
+]
+_REFINENET_PARTS = {
+    "reduce": "p_ims1d2_outl{path}_dimred",
+    "merge": "adapt_stage{path}_b2_joint_varout_dimred",
+    "project": "mflow_conv_g{path}_b3_joint_varout_dimred",
+}
+_REFINENET_UNITS = {"adapt": "adapt_stage{path}_b.0", "refine": "mflow_conv_g{path}_b.0"}
+_REFINENET_LAYERS = {"1": "conv", "3": "conv_relu_varout_dimred"}
+
+
+def _path(match: re.Match[str]) -> int:
+    """Released paths are counted from the coarsest, 1 to 4; ours from the finest, 0 to 3."""
+    return 4 - int(match[1])
+
+
+_RULES: dict[str, list[Rule]] = {
+    "pspnet": [
+        *_ENCODER,
+        (r"^pyramid\.projections\.(\d)", r"head.0.stages.\1.1"),
+        (r"^pyramid\.bottleneck", "head.0.bottleneck"),
+        (r"^classifier", "head.1"),
+        (r"^aux_head", "dsn"),
+    ],
+    "deeplab": [
+        *_ENCODER,
+        (r"^aux_head\.branches", "layer5.conv2d_list"),
+        (r"^head\.branches", "layer6.conv2d_list"),
+    ],
+    "refinenet": [
+        *_ENCODER,
+        (
+            r"^paths\.(\d)\.(reduce|merge|project)",
+            lambda m: _REFINENET_PARTS[m[2]].format(path=_path(m)),
+        ),
+        (
+            r"^paths\.(\d)\.(adapt|refine)\.units\.(\d)\.(\d)",
+            lambda m: (
+                f"{_REFINENET_UNITS[m[2]].format(path=_path(m))}.{int(m[3]) + 1}_{_REFINENET_LAYERS[m[4]]}"
+            ),
+        ),
+        (
+            r"^paths\.(\d)\.pool\.convolutions\.(\d)",
+            lambda m: f"mflow_conv_g{_path(m)}_pool.0.{int(m[2]) + 1}_outvar_dimred",
+        ),
+        (r"^classifier", "clf_conv"),
+    ],
+    "relighting": [(r"^layers", "model"), (r"\.block\.", ".conv_block.")],
+}
+
+# The released DeepLab has four branches and adds up two: the others are in the file for nothing.
+RELEASED_DEEPLAB_RATES = (6, 12)
+_UNUSED = {"deeplab": re.compile(r"^layer[56]\.conv2d_list\.[23]\.(weight|bias)$")}
+
+
+def released_name(network: str, key: str) -> str:
+    """The released name of one of our tensors.
+
+    Args:
+        network: ``pspnet``, ``deeplab``, ``refinenet`` or ``relighting``.
+        key: of the network's state dict.
+    """
+    for pattern, replacement in _RULES[network]:
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+def is_unused(network: str, name: str) -> bool:
+    """Whether a released tensor has no part in what the released network computes."""
+    return network in _UNUSED and _UNUSED[network].match(name) is not None
