@@ -26,7 +26,7 @@ class Row:
     """One line of the sheet.
 
     ``camera`` and ``overlay`` are (H, W, 3) uint8 BGR, ``labels`` (H, W) uint8 train ids, ``exposure``
-    (H, W) uint8, 0..255 = 0..1, or None where the network has no such map.
+    (H, W) uint8, 0..255 = 0..1, or None where it was not recorded.
     """
 
     caption: str

@@ -172,12 +172,8 @@ def replay(
 def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Do it all in the folder ``work``, then move the results to ``options.out``; returns the summary."""
     weights = options.weights or demonstration_weights(options.model)
-    # What is wrong with weights or device shows here, at once and in one line.
-    segmenter = Segmenter(weights, device=options.device)
-    outputs = [(LABELS, IMAGE), (OVERLAY, COMPRESSED_IMAGE)]
-    if segmenter(np.zeros((64, 64, 3), np.uint8), ("exposure",)).exposure is not None:
-        outputs.append((EXPOSURE, IMAGE))
-    del segmenter
+    Segmenter(weights, device=options.device)  # what is wrong with these shows at once and in one line
+    outputs = [(LABELS, IMAGE), (EXPOSURE, IMAGE), (OVERLAY, COMPRESSED_IMAGE)]
     truth: list[np.ndarray] | None = None
     metrics = None
     if options.input:

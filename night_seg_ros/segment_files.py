@@ -1,7 +1,7 @@
 """``night-seg segment``: segments images, folders of images, videos and bags into files.
 
-An image gives ``NAME_labels.png`` (train ids), ``NAME_exposure.png`` (0..255 = 0..1; only from networks
-that have an exposure map) and ``NAME_overlay.png``; a video or a bag ``NAME_overlay.mp4``.
+An image gives ``NAME_labels.png`` (train ids), ``NAME_exposure.png`` (0..255 = 0..1), ``NAME_overlay.png``
+and, from networks that relight it, ``NAME_relit.png``; a video or a bag ``NAME_overlay.mp4``.
 """
 
 from __future__ import annotations
@@ -58,11 +58,12 @@ def segment_files(
 
 
 def _segment_image(frame: Frame, segmenter: Segmenter, out: Path, alpha: float) -> None:
-    result = segmenter(frame.image, ("labels", "exposure"))
-    assert result.labels is not None
+    result = segmenter(frame.image, ("labels", "exposure", "relit"))
+    assert result.labels is not None and result.exposure is not None
     write_image(out / f"{frame.name}_labels.png", result.labels)
-    if result.exposure is not None:
-        write_image(out / f"{frame.name}_exposure.png", result.exposure)
+    write_image(out / f"{frame.name}_exposure.png", result.exposure)
+    if result.relit is not None:
+        write_image(out / f"{frame.name}_relit.png", result.relit)
     write_image(out / f"{frame.name}_overlay.png", result.overlay(frame.image, alpha))
 
 

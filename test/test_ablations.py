@@ -79,7 +79,7 @@ def test_checkpoint_and_files(name: str, checkpoints: dict[str, Path], tmp_path:
     arguments = ["--weights", str(checkpoints[name]), "--device", "cpu"]
     assert main(["segment", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), *arguments]) == 0
     assert cv2.imread(str(tmp_path / "out" / "a_labels.png"), cv2.IMREAD_UNCHANGED).shape == (50, 70)
-    assert (tmp_path / "out" / "a_exposure.png").exists() == has_stream
+    assert (tmp_path / "out" / "a_exposure.png").exists()
 
 
 def test_one_node_runs_them_all(
