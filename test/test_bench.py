@@ -76,7 +76,7 @@ def test_plain_is_float32_and_channels_first(command, monkeypatch) -> None:
     step = EGNetMethod.step
 
     def watched(self: EGNetMethod, batch: Any, backward: Any) -> Any:
-        losses = step(self, batch, backward)
+        report = step(self, batch, backward)
         network = self.networks["model"]
         weight = next(p for p in network.parameters() if p.dim() == 4)
         wide = weight.is_contiguous() and not weight.is_contiguous(memory_format=torch.channels_last)
@@ -84,7 +84,7 @@ def test_plain_is_float32_and_channels_first(command, monkeypatch) -> None:
             seen[wide].append(network(batch["image"]).logits)
         weights.setdefault(id(self), []).append(weight.sum().item())
         assert batch["image"].is_contiguous() == wide
-        return losses
+        return report
 
     monkeypatch.setattr(EGNetMethod, "step", watched)
     monkeypatch.setattr(bench, "WARM_UP", 1)

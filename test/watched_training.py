@@ -17,7 +17,7 @@ from torch import Tensor
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
-from night_seg_ros.training.engine import Batch
+from night_seg_ros.training.engine import Batch, StepReport
 from night_seg_ros.training.train_egnet import EGNetMethod
 
 
@@ -33,19 +33,17 @@ def watch(notes: Path, rank: str, fault: str | None, fault_step: int) -> None:
 
     def watched_step(
         self: EGNetMethod, batch: Batch, backward: Callable[[Tensor], None]
-    ) -> dict[str, Tensor]:
+    ) -> StepReport:
         steps.append(images_of(batch))
         with open(notes / f"seen_{rank}", "a") as lines:
             print(*steps[-1], file=lines)
         faulty = fault is not None and rank == "1" and len(steps) == fault_step
         if faulty and fault == "sigint":
             os.kill(os.getpid(), signal.SIGINT)
-        losses = step(self, batch, backward)
-        return (
-            {name: value * float("nan") for name, value in losses.items()}
-            if fault == "nan" and faulty
-            else losses
-        )
+        report = step(self, batch, backward)
+        if fault == "nan" and faulty:
+            return StepReport({name: loss * float("nan") for name, loss in report.losses.items()})
+        return report
 
     def watched_replace(source: Any, target: Any, **options: Any) -> None:
         with open(notes / f"wrote_{rank}", "a") as lines:

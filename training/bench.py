@@ -88,12 +88,12 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
         raise ValueError(f"rounds and steps are {rounds} and {steps}: give 1 or more")
     device = engine.fabric.device
     input_rate, batch = measure_input(engine, rounds * steps)
-    seconds_per_call(lambda: engine.update(dict(batch)), WARM_UP, device)
+    seconds_per_call(lambda: engine.update(batch), WARM_UP, device)
     peak_memory = _peak_memory(device)
     plain_batch = {name: value.contiguous() for name, value in batch.items()}
     optimizers = prepare_plain(plain, device)
     turns: dict[str, Callable[[], object]] = {
-        "step": lambda: engine.update(dict(batch)),
+        "step": lambda: engine.update(batch),
         "plain": lambda: plain_step(plain, optimizers, plain_batch),
     }
     seconds_per_call(turns["plain"], WARM_UP, device)

@@ -15,7 +15,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from night_seg_ros.models.files import write_bytes
 from night_seg_ros.training.datasets import DataError
 
-METHODS = {"egnet": "night_seg_ros.training.train_egnet"}
+METHODS = {name: f"night_seg_ros.training.train_{name}" for name in ("egnet", "source", "dannet")}
 
 # What may change between the start of a run and its going on, beside the section ``run`` less RUN_KEPT.
 MAY_CHANGE = {

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
+from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -110,14 +111,28 @@ class RunConfig:
     validate_every: int
 
 
+class StepReport(NamedTuple):
+    """What a step tells.
+
+    Attributes:
+        losses: by name, scalars; all must be finite.
+        statistics: further numbers to log, by name, scalars.
+    """
+
+    losses: dict[str, Tensor]
+    statistics: dict[str, Tensor] = {}
+
+
 class Method(ABC):
     """What a method adds to the engine.
 
     Attributes:
         networks: by name; ``model``, made by ``build_model``, is the one that is exported.
         losses: modules without parameters, moved to the device with the networks.
+        leaves_parameters_unused: whether a loss may not reach all parameters of its network.
     """
 
+    leaves_parameters_unused: bool = False
     networks: dict[str, nn.Module]
     losses: dict[str, nn.Module]
 
@@ -126,8 +141,8 @@ class Method(ABC):
         """One optimiser per network, by the same names."""
 
     @abstractmethod
-    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
-        """Leave this batch's gradients in the networks; return the losses by name, scalars."""
+    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> StepReport:
+        """Leave this batch's gradients in the networks."""
 
     @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
@@ -183,8 +198,10 @@ class Engine:
         self.logger = TensorBoardLogger(self.out, name="logs", version="")
         self.precision = _choose_precision(run)
         devices, nodes = launched_processes(run.devices, run.nodes)
+        together = devices * nodes > 1
         self.fabric = Fabric(
             accelerator=run.accelerator,
+            strategy=DDPStrategy(find_unused_parameters=method.leaves_parameters_unused) if together else "auto",
             devices=devices,
             num_nodes=nodes,
             precision=self.precision,
@@ -245,9 +262,9 @@ class Engine:
                 disable=not fabric.is_global_zero,
             )
             for batch in progress:
-                losses, stop = self.update(batch, stopped)
+                report, stop = self.update(batch, stopped)
                 if self._is_due(run.log_every):
-                    progress.set_postfix(self._log(losses))
+                    progress.set_postfix(self._log(report))
                 if self._is_due(run.picture_every):
                     for name, picture in self.method.pictures(batch).items():
                         self.logger.experiment.add_image(name, picture, self.step)
@@ -269,7 +286,7 @@ class Engine:
 
     def update(
         self, batch: Batch, stopped: Callable[[], bool] = lambda: False
-    ) -> tuple[dict[str, Tensor], bool]:
+    ) -> tuple[StepReport, bool]:
         """One training step.
 
         Args:
@@ -277,7 +294,7 @@ class Engine:
             stopped: whether this process is asked to stop.
 
         Returns:
-            This process's losses, and whether any process is asked to stop.
+            This process's report, and whether any process is asked to stop.
 
         Raises:
             FloatingPointError: a loss of any process is not finite; every process raises it.
@@ -287,15 +304,18 @@ class Engine:
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = group["initial_lr"] * poly_factor(self.step, self.schedule)
             optimizer.zero_grad(set_to_none=True)
-        batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
-        losses = self.method.step(batch, self.fabric.backward)
-        stop = self._agree(losses, stopped())
+        batch = {
+            name: value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+            for name, value in batch.items()
+        }
+        report = self.method.step(batch, self.fabric.backward)
+        stop = self._agree(report.losses, stopped())
         for optimizer in self.optimizers.values():
             optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step += 1
-        return losses, stop
+        return report, stop
 
     def _agree(self, losses: dict[str, Tensor], stop: bool) -> bool:
         """See ``update``; one message between the processes and one wait for the device."""
@@ -307,14 +327,15 @@ class Engine:
                 raise FloatingPointError(f"loss {name!r} is not finite at step {self.step}; lower the rate?")
         return bool(stop_wanted)
 
-    def _log(self, losses: dict[str, Tensor]) -> dict[str, str]:
-        """Log the losses, as means over the processes; returns them for the progress bar."""
-        values = self._sum(torch.stack(list(losses.values()))) / self.fabric.world_size
-        means = dict(zip(losses, values.tolist(), strict=True))
-        scalars = {f"loss/{name}": value for name, value in means.items()}
-        scalars |= {f"rate/{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
-        self.fabric.log_dict(scalars, self.step)
-        return {name: f"{value:.3f}" for name, value in means.items()}
+    def _log(self, report: StepReport) -> dict[str, str]:
+        """Log losses and statistics, as means over the processes; returns the losses for the progress bar."""
+        reported = {f"loss/{name}": value for name, value in report.losses.items()}
+        reported |= {f"statistics/{name}": value for name, value in report.statistics.items()}
+        values = self._sum(torch.stack(list(reported.values()))) / self.fabric.world_size
+        scalars = dict(zip(reported, values.tolist(), strict=True))
+        rates = {f"rate/{name}": o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
+        self.fabric.log_dict(scalars | rates, self.step)
+        return {name: f"{scalars[f'loss/{name}']:.3f}" for name in report.losses}
 
     def _validate(self) -> None:
         """Score the model that would be exported; each process takes its part of the images."""

@@ -23,6 +23,7 @@ from night_seg_ros.training.engine import (
     OptimizerConfig,
     RunConfig,
     ScheduleConfig,
+    StepReport,
     build_optimizer,
 )
 from night_seg_ros.training.losses import EGNetLoss
@@ -82,12 +83,12 @@ class EGNetMethod(Method):
     def optimizers(self) -> dict[str, Optimizer]:
         return {"model": build_optimizer(self._optimizer, self.networks["model"])}
 
-    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
+    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> StepReport:
         output = self.networks["model"](batch["image"])
         losses = self.loss(output, batch["image"], batch["label"])
         total = torch.stack(list(losses.values())).sum()
         backward(total)
-        return {"total": total.detach(), **{name: value.detach() for name, value in losses.items()}}
+        return StepReport({"total": total.detach(), **{name: loss.detach() for name, loss in losses.items()}})
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:

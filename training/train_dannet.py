@@ -1,0 +1,304 @@
+"""Training of DANNet: a labelled day is adapted to the night (``night-seg train dannet``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import load_weights
+from night_seg_ros.models.classes import IGNORE
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, Reweighting, class_weights
+from night_seg_ros.models.discriminator import Discriminator
+from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.training.adaptation_losses import (
+    Static,
+    Variant,
+    least_squares,
+    light_loss,
+    pseudo_label,
+    static_loss,
+)
+from night_seg_ros.training.command import run_training
+from night_seg_ros.training.engine import (
+    Batch,
+    Engine,
+    Method,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    StepReport,
+    build_optimizer,
+)
+from night_seg_ros.training.losses import cross_entropy, upsample
+from night_seg_ros.training.pairs import AdaptationDataConfig
+from night_seg_ros.training.pictures import image_picture, label_picture, side_by_side
+
+SOURCE, TARGET = 0.0, 1.0  # what the discriminators call a source and a target image, as in the release
+TRAINING_STD = 0.05  # of the class weights in training
+
+
+@dataclass
+class DANNetModelConfig:
+    """The network.
+
+    Attributes:
+        segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
+        backbone: see ``models.resnet.BACKBONES``.
+        relighting_width: channels of the first layer of the relighting network; 0 for none (ablation).
+        reweighting: of the prediction when testing: ``probabilities`` (paper), ``logits`` (release), ``none``
+            (ablation).
+        network: further arguments of the segmentation network, such as ``output_stride``.
+        checkpoint: the segmentation network to start from, of ``night-seg train source``; or None (ablation).
+    """
+
+    segmentation_network: str
+    backbone: str
+    relighting_width: int
+    reweighting: Reweighting
+    network: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+
+
+@dataclass
+class DANNetLossConfig:
+    """``segmentation + static + light * L_light + adversarial * L_adv`` (Eq. 11), and its variants.
+
+    Attributes:
+        light: weight of the light losses; 0 for none (ablation).
+        light_source: that of the source image's; the release has 1.
+        light_variant: ``paper`` or ``release``, see ``adaptation_losses``.
+        static: ``neighbourhood`` (paper); or ``focal``, ``cross_entropy``, ``none`` (ablations).
+        gamma: of the static loss.
+        adversarial: weight of the adversarial losses.
+        pseudo_labels: ``paper`` or ``release``, see ``adaptation_losses.pseudo_label``.
+        reweight_pseudo_labels: whether rare classes weigh more in these; without is an ablation.
+        day_target: whether the day images of the pairs take part; without them (ablation) there are no pseudo
+            labels, so ``static`` must be ``none``.
+
+    Raises:
+        ValueError: a static loss without the day.
+    """
+
+    light: float
+    light_source: float
+    light_variant: Variant
+    static: Static
+    gamma: float
+    adversarial: float
+    pseudo_labels: Variant
+    reweight_pseudo_labels: bool
+    day_target: bool
+
+    def __post_init__(self) -> None:
+        if not self.day_target and self.static != "none":
+            raise ValueError(f"loss.static {self.static!r} needs the day images: set loss.day_target, or 'none'")
+
+
+@dataclass
+class DiscriminatorConfig:
+    """Adam of the discriminators.
+
+    Attributes:
+        lr: learning rate at its peak.
+        betas: decay of the means of gradient and squared gradient.
+    """
+
+    lr: float
+    betas: tuple[float, float]
+
+
+class DANNetMethod(Method):
+    """Three domains, one network, a discriminator for each of the two targets.
+
+    Each domain's losses are computed and sent back before the next domain's, so that memory holds the graph of
+    one at a time; the gradients add up.
+    """
+
+    leaves_parameters_unused = True  # a second head, in whatever loss does not look at it
+
+    def __init__(
+        self,
+        model: DANNetModelConfig,
+        loss: DANNetLossConfig,
+        optimizer: OptimizerConfig,
+        discriminator: DiscriminatorConfig,
+    ) -> None:
+        network = build_model(
+            "dannet",
+            segmentation_network=model.segmentation_network,
+            backbone=model.backbone,
+            relighting_width=model.relighting_width,
+            reweighting=model.reweighting,
+            **model.network,
+        )
+        assert isinstance(network, DANNet)
+        if model.checkpoint is not None:
+            load_weights(model.checkpoint, network.segmentation_network)
+        network.reweighting.weights = class_weights(CITYSCAPES_SHARES, TEST_STD)
+        targets = ("day", "night") if loss.day_target else ("night",)
+        # As they are; the engine replaces those among the networks by ones that share gradients.
+        self.discriminators = {name: Discriminator() for name in targets if loss.adversarial}
+        self.networks = {
+            "model": network,
+            **{f"{name}_discriminator": module for name, module in self.discriminators.items()},
+        }
+        self.losses = {}
+        self.loss = loss
+        self.class_weights = class_weights(CITYSCAPES_SHARES, TRAINING_STD)
+        self._optimizer, self._discriminator = optimizer, discriminator
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        optimizers: dict[str, Optimizer] = {"model": build_optimizer(self._optimizer, self.networks["model"])}
+        for name in self.discriminators:
+            network = self.networks[f"{name}_discriminator"]
+            optimizers[f"{name}_discriminator"] = torch.optim.Adam(
+                network.parameters(), self._discriminator.lr, self._discriminator.betas
+            )
+        return optimizers
+
+    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> StepReport:
+        """One step of Eq. 11 for the network, then one of Eq. 12 and 13 for the discriminators.
+
+        Args:
+            batch: ``image`` and ``label`` of the source, ``day`` and ``night`` of the pairs, and ``night_label``
+                where it is known, for the statistics only.
+        """
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(False)
+        losses: dict[str, Tensor] = {}
+        predictions: dict[str, Tensor] = {}
+        intensity = batch["night"].mean()
+
+        def learn(terms: dict[str, Tensor]) -> None:
+            if terms:
+                backward(torch.stack(list(terms.values())).sum())
+            losses.update({name: term.detach() for name, term in terms.items()})
+
+        output: SegmentationOutput = self.networks["model"](batch["image"])
+        terms = self._light("source", batch["image"], output, intensity, self.loss.light_source)
+        scores = upsample(output, batch["label"].shape[-2:])
+        self.class_weights = self.class_weights.to(scores.device)
+        terms["segmentation"] = cross_entropy(scores, batch["label"], self.class_weights)
+        predictions["source"] = scores.detach().softmax(dim=1)
+        learn(terms)
+
+        if self.loss.day_target:
+            terms, predictions["day"] = self._target("day", batch["day"], intensity)
+            learn(terms)
+
+        terms, night = self._target("night", batch["night"], intensity)
+        predictions["night"] = night.detach()
+        statistics = {}
+        if self.loss.static != "none":
+            label = self._pseudo_label(predictions["day"], predictions["night"])
+            terms["static"] = static_loss(night, label, self.loss.static, self.loss.gamma)
+            statistics |= pseudo_label_statistics(label, batch.get("night_label"))
+        learn(terms)
+        losses["total"] = torch.stack(list(losses.values())).sum()
+
+        for name, discriminator in self.discriminators.items():
+            discriminator.requires_grad_(True)
+            network = self.networks[f"{name}_discriminator"]
+            source, target = network(predictions["source"]), network(predictions[name].detach())
+            loss = (least_squares(source, SOURCE) + least_squares(target, TARGET)) / 2
+            backward(loss)
+            losses[f"{name}_discriminator"] = loss.detach()
+            right = ((source < 0.5).float().mean() + (target > 0.5).float().mean()) / 2
+            statistics[f"{name}_discriminator_accuracy"] = right
+        return StepReport(losses, statistics)
+
+    def _target(self, name: str, image: Tensor, intensity: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of a target domain that need no label; and the probabilities (N, C, H, W)."""
+        output: SegmentationOutput = self.networks["model"](image)
+        terms = self._light(name, image, output, intensity, self.loss.light)
+        probabilities = upsample(output, image.shape[-2:]).softmax(dim=1)
+        if name in self.discriminators:
+            scores = self.discriminators[name](probabilities)
+            terms[f"adversarial_{name}"] = self.loss.adversarial * least_squares(scores, SOURCE)
+        return terms, probabilities
+
+    def _light(
+        self, name: str, image: Tensor, output: SegmentationOutput, intensity: Tensor, weight: float
+    ) -> dict[str, Tensor]:
+        if output.relit is None or weight == 0:
+            return {}
+        return {
+            f"light_{name}": weight
+            * light_loss(image, output.relit.float(), intensity, self.loss.light_variant)
+        }
+
+    def _pseudo_label(self, day: Tensor, night: Tensor) -> Tensor:
+        weights = self.class_weights
+        if not self.loss.reweight_pseudo_labels:
+            weights = torch.ones_like(weights)
+        return pseudo_label(day.detach(), night, weights, self.loss.pseudo_labels)
+
+    @torch.no_grad()
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        model = self.networks["model"].eval()
+        day, night = (batch[name][:2] for name in ("day", "night"))
+        outputs = [model(image) for image in (day, night)]
+        model.train()
+        probabilities = [upsample(output, day.shape[-2:]).softmax(1) for output in outputs]
+        columns = {"day": image_picture(day), "night": image_picture(night)}
+        if outputs[1].relit is not None:
+            columns["relit night"] = image_picture(outputs[1].relit)
+        if self.loss.static != "none":
+            columns["pseudo label"] = label_picture(self._pseudo_label(*probabilities))
+        columns["prediction"] = label_picture(probabilities[1].argmax(1))
+        if "night_label" in batch:
+            columns["truth"] = label_picture(batch["night_label"][:2])
+        return {", ".join(columns): side_by_side(*columns.values())}
+
+
+def pseudo_label_statistics(label: Tensor, truth: Tensor | None) -> dict[str, Tensor]:
+    """Share of the pixels that have a pseudo label, and how many of these are right.
+
+    Args:
+        label: (N, H, W), 255 where there is none.
+        truth: (N, H, W), 255 where it is not known; or None.
+    """
+    kept = label != IGNORE
+    statistics = {"pseudo_labels_kept": kept.float().mean()}
+    if truth is not None:
+        judged = kept & (truth != IGNORE)
+        right = (label == truth) & judged
+        statistics["pseudo_labels_precision"] = right.sum() / judged.sum().clamp(min=1)
+    return statistics
+
+
+def train_dannet(
+    model: DANNetModelConfig,
+    loss: DANNetLossConfig,
+    optimizer: OptimizerConfig,
+    discriminator: DiscriminatorConfig,
+    schedule: ScheduleConfig,
+    data: AdaptationDataConfig,
+    run: RunConfig,
+    *,
+    resume: bool = False,
+) -> Path:
+    """Train DANNet from a recipe; returns the exported model.
+
+    Args:
+        resume: go on from ``run.out``/state.pt.
+    """
+    torch.manual_seed(run.seed)
+    method = DANNetMethod(model, loss, optimizer, discriminator)
+    return Engine(method, data, schedule, run, resume=resume).train()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of ``night-seg train dannet``."""
+    return run_training(train_dannet, "night-seg train dannet", argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,136 @@
+"""Training of a segmentation network on labelled images alone, to adapt it later (``night-seg train source``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import load_weights
+from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.resnet import ResNetStages, read_pretrained
+from night_seg_ros.training.command import run_training
+from night_seg_ros.training.data import DataConfig
+from night_seg_ros.training.engine import (
+    Batch,
+    Engine,
+    Method,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    StepReport,
+    build_optimizer,
+)
+from night_seg_ros.training.losses import cross_entropy, upsample
+from night_seg_ros.training.pictures import image_picture, label_picture, side_by_side
+
+
+@dataclass
+class SourceModelConfig:
+    """The network.
+
+    Attributes:
+        segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
+        backbone: see ``models.resnet.BACKBONES``.
+        network: further arguments of the network, such as ``output_stride``.
+        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads; PSPNet's deep stem
+            and first stage stay random), or None for random ones.
+        checkpoint: a checkpoint of the same network to start from, or None.
+    """
+
+    segmentation_network: str
+    backbone: str
+    network: dict[str, Any]
+    pretrained: str | None = None
+    checkpoint: str | None = None
+
+
+@dataclass
+class SourceLossConfig:
+    """``cross-entropy + aux * cross-entropy of the second head``.
+
+    Attributes:
+        aux: weight of the second head; RefineNet has none.
+        class_weights: weight of each class, or None for 1.
+    """
+
+    aux: float
+    class_weights: list[float] | None = None
+
+
+class SourceMethod(Method):
+    """One batch of labelled images, one network, one optimiser."""
+
+    def __init__(self, model: SourceModelConfig, loss: SourceLossConfig, optimizer: OptimizerConfig) -> None:
+        network = build_model(model.segmentation_network, backbone=model.backbone, **model.network)
+        if model.pretrained is not None:
+            assert isinstance(network.encoder, ResNetStages)
+            network.encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
+        if model.checkpoint is not None:
+            load_weights(model.checkpoint, network)
+        self.networks = {"model": network}
+        self.losses = {}
+        self._loss = loss
+        self._optimizer = optimizer
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        return {"model": build_optimizer(self._optimizer, self.networks["model"])}
+
+    def step(self, batch: Batch, backward: Callable[[Tensor], None]) -> StepReport:
+        output: SegmentationOutput = self.networks["model"](batch["image"])
+        label = batch["label"]
+        weights = self._loss.class_weights
+        class_weights = None if weights is None else torch.tensor(weights, device=label.device)
+        losses = {"segmentation": cross_entropy(upsample(output, label.shape[-2:]), label, class_weights)}
+        if output.aux_logits is not None:
+            aux = upsample(output._replace(logits=output.aux_logits), label.shape[-2:])
+            losses["aux"] = self._loss.aux * cross_entropy(aux, label, class_weights)
+        total = torch.stack(list(losses.values())).sum()
+        backward(total)
+        return StepReport({"total": total.detach(), **{name: loss.detach() for name, loss in losses.items()}})
+
+    @torch.no_grad()
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        model = self.networks["model"].eval()
+        logits = model(batch["image"][:2]).logits
+        model.train()
+        columns = {
+            "image": image_picture(batch["image"][:2]),
+            "truth": label_picture(batch["label"][:2]),
+            "prediction": label_picture(logits.argmax(1)),
+        }
+        return {", ".join(columns): side_by_side(*columns.values())}
+
+
+def train_source(
+    model: SourceModelConfig,
+    loss: SourceLossConfig,
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+    data: DataConfig,
+    run: RunConfig,
+    *,
+    resume: bool = False,
+) -> Path:
+    """Train a segmentation network on labelled images; returns the exported model.
+
+    Args:
+        resume: go on from ``run.out``/state.pt.
+    """
+    torch.manual_seed(run.seed)
+    return Engine(SourceMethod(model, loss, optimizer), data, schedule, run, resume=resume).train()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of ``night-seg train source``."""
+    return run_training(train_source, "night-seg train source", argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
