@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.class_counts import class_counts
 from night_seg_ros.training.data import AugmentationConfig, DataConfig, SourceConfig, TrainingStream
-from night_seg_ros.training.datasets import open_dataset
+from night_seg_ros.training.datasets import DataError, open_dataset
 from night_seg_ros.training.sampling import ClassLane, Draw, EpochLane, Schedule
 
 RIDER = 12
@@ -102,6 +103,14 @@ def test_rare_classes_get_their_share(rare: Path, tmp_path: Path, share: float) 
     # A crop holds some of the corner with a probability of (24 / 33)^2; ten crops miss it one time in 1,800.
     held = [bool((samples[i]["label"] == RIDER).any()) for i in rides]
     assert sum(held) >= len(rides) - 1
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+def test_weights_are_finite_and_not_negative(rare: Path, tmp_path: Path, weight: float) -> None:
+    with pytest.raises(
+        DataError, match=f"the weight of folder is {re.escape(str(weight))}: give a finite number"
+    ):
+        stream(rare, tmp_path, weight=weight)
 
 
 def test_class_counts_are_kept_for_the_same_files(rare: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,13 +231,17 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
 
 
 def _check_sources(sources: list[SourceConfig]) -> None:
-    if sum(source.weight > 0 for source in sources) == 0 or any(source.weight < 0 for source in sources):
-        raise DataError("data.train needs at least one source with a weight above 0, and none below")
     for source in sources:
+        if not (math.isfinite(source.weight) and source.weight >= 0):
+            raise DataError(
+                f"data.train: the weight of {source.dataset} is {source.weight}: give a finite number from 0 up"
+            )
         if source.dataset == "synthetic" and source.class_balanced:
             raise DataError("data.train: synthetic scenes are drawn when asked for; class_balanced must be 0")
         if not (0 <= source.class_balanced <= 1 and 0 <= source.night <= 1):
             raise DataError(f"data.train: night and class_balanced of {source.dataset} must lie in 0..1")
+    if not any(source.weight > 0 for source in sources):
+        raise DataError("data.train needs at least one source with a weight above 0")
 
 
 def _check_sizes(sample: Sample) -> None:
