@@ -113,6 +113,14 @@ def test_weights_are_finite_and_not_negative(rare: Path, tmp_path: Path, weight:
         stream(rare, tmp_path, weight=weight)
 
 
+def test_a_balanced_source_without_any_class(tmp_path: Path) -> None:
+    for kind, grey in (("images", 0), ("labels", 255)):
+        (tmp_path / kind / "train").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / kind / "train" / "a.png"), np.full((8, 8), grey, np.uint8))
+    with pytest.raises(DataError, match=rf"every pixel of folder, split 'train', in '{tmp_path}' is ignored"):
+        stream(tmp_path, tmp_path, class_balanced=0.5)
+
+
 def test_class_counts_are_kept_for_the_same_files(rare: Path, tmp_path: Path) -> None:
     dataset = open_dataset("folder", rare, "train")
     cache = tmp_path / "counts.json"

@@ -153,8 +153,8 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         cache: folder that keeps the class counts which class-balanced sources need.
 
     Raises:
-        DataError: a source is missing or broken, its image and label differ in size, or its numbers make
-            no sense.
+        DataError: a source is missing or broken, its image and label differ in size, it is class-balanced
+            but all labels are ignored, or its numbers make no sense.
     """
 
     def __init__(self, config: DataConfig, seed: int, cache: str | Path) -> None:
@@ -176,6 +176,11 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
                 self.datasets.append((files, files))
                 if source.class_balanced:
                     counts = class_counts(files, Path(cache) / f"class_counts_{i}.json", config.workers)
+                    if not counts.any():
+                        raise DataError(
+                            f"data.train: every pixel of {source.dataset}, split {source.split!r}, in "
+                            f"{source.root!r} is ignored (255): mend the labels or leave the source out"
+                        )
                     lanes.append(ClassLane(i, _images_by_class(counts)))
                     weights.append(source.weight * source.class_balanced)
             lanes.append(EpochLane(i, len(self.datasets[i][0])))
