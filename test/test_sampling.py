@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -141,6 +142,17 @@ def test_class_counts_are_kept_for_the_same_files(rare: Path, tmp_path: Path) ->
         np.testing.assert_array_equal(class_counts(dataset, cache, workers=0), expected)
     finally:
         label.write_bytes(before)
+
+
+@pytest.mark.parametrize("damaged", ["", "{}", "[]", '{"files": FILES, "counts": [[1, 2], [3]]}', "\xff"])
+def test_damaged_class_counts_are_counted_anew(rare: Path, tmp_path: Path, damaged: str) -> None:
+    dataset = open_dataset("folder", rare, "train")
+    cache = tmp_path / "counts.json"
+    counts = class_counts(dataset, cache, workers=0)
+    good = cache.read_bytes()
+    cache.write_text(damaged.replace("FILES", json.dumps(json.loads(good)["files"])), "latin-1")
+    np.testing.assert_array_equal(class_counts(dataset, cache, workers=0), counts)
+    assert cache.read_bytes() == good
 
 
 def test_without_augmentation_images_stay_as_they_are(rare: Path, tmp_path: Path) -> None:
