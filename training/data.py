@@ -239,7 +239,8 @@ def _check_sources(sources: list[SourceConfig]) -> None:
     for source in sources:
         if not (math.isfinite(source.weight) and source.weight >= 0):
             raise DataError(
-                f"data.train: the weight of {source.dataset} is {source.weight}: give a finite number from 0 up"
+                f"data.train: the weight of {source.dataset} is {source.weight}: "
+                "give a finite number from 0 up"
             )
         if source.dataset == "synthetic" and source.class_balanced:
             raise DataError("data.train: synthetic scenes are drawn when asked for; class_balanced must be 0")
