@@ -445,7 +445,10 @@ def read_image(path: Path) -> np.ndarray:
         DataError: it can't be read or decoded, or is not whole.
     """
     data = read_file(path)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise DataError(f"image {path} can't be decoded: its header promises a monstrous size") from error
     # OpenCV 4 fills up the rest of a JPEG that breaks off with grey: see that its last scan has an end.
     cut_off = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if image is None or cut_off:
