@@ -210,6 +210,18 @@ def test_bdd_night_by_a_list(tmp_path: Path) -> None:
         open_dataset("bdd100k_night", tmp_path, "val")
 
 
+def test_lists_with_a_byte_order_mark_or_of_another_encoding(tmp_path: Path) -> None:
+    bdd(tmp_path)
+    listed = tmp_path / "night_val.txt"
+    listed.write_text("0b-night\n", "utf-8-sig")
+    assert len(open_dataset("bdd100k_night", tmp_path, "val")) == 1
+    listed.write_text("0b-night\n", "utf-16")
+    with pytest.raises(DataError, match=r"night_val\.txt is not UTF-8 text: save it as UTF-8"):
+        open_dataset("bdd100k_night", tmp_path, "val")
+    with pytest.raises(DataError, match=r"night_val\.txt is not UTF-8 text: save it as UTF-8"):
+        DarkZurichPairs(tmp_path, listed)
+
+
 def test_bdd_attributes_of_another_form(tmp_path: Path) -> None:
     bdd(tmp_path)
     (tmp_path / "labels" / "bdd100k_labels_images_val.json").write_text('{"frames": []}')

@@ -235,11 +235,24 @@ class BDD100KNightDataset(BDD100KDataset):
 TIMES_OF_DAY = ("labels/det_20/*.json", "labels/bdd100k_labels_images_*.json")
 
 
+def _numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not empty, stripped, with their numbers from 1.
+
+    Raises:
+        DataError: the file can't be read, is empty or is no UTF-8.
+    """
+    try:
+        text = read_file(path).decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
 def _listed_names(path: Path, known: set[str]) -> set[str]:
     names = set()
-    for number, line in enumerate(read_file(path).decode().splitlines(), 1):
-        name = Path(line.strip()).stem
-        if name and name not in known:
+    for number, line in _numbered_lines(path):
+        name = Path(line).stem
+        if name not in known:
             raise DataError(f"{path}, line {number}: the split has no image {name}")
         names.add(name)
     return names
@@ -301,12 +314,10 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
 
     def __init__(self, root: str | Path, list_file: str | Path) -> None:
         self.pairs: list[tuple[Path, Path]] = []
-        for number, line in enumerate(read_file(Path(list_file)).decode().splitlines(), 1):
-            names = line.strip().split(",")
-            if names == [""]:
-                continue
+        for number, line in _numbered_lines(Path(list_file)):
+            names = line.split(",")
             if len(names) != 2:
-                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line.strip()!r}")
+                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line!r}")
             night, day = (_dark_zurich_image(Path(root), name.strip()) for name in names)
             for image in (night, day):
                 if not image.is_file():
