@@ -239,6 +239,11 @@ def test_dark_zurich_pairs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pairs[1]["night"].permute(1, 2, 0), image(0))
     np.testing.assert_array_equal(pairs[1]["day"].permute(1, 2, 0), image(1))
     assert pairs[0]["name"] == "GOPR0351_frame_000001_rgb_anon"
+    plant(tmp_path, "rgb_anon/train/day/a.png")
+    listed.write_text(f"/{night},/rgb_anon/train/day/a.png\n")
+    [(first, second)] = DarkZurichPairs(tmp_path, listed).pairs
+    assert first == tmp_path / "rgb_anon" / f"{night}_rgb_anon.png"
+    assert second == tmp_path / "rgb_anon/train/day/a.png"
     for text, message in [
         (
             f"{night},{day}\n{night},train/day/none\n",

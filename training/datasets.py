@@ -306,7 +306,8 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
     Args:
         root: folder of the data set.
         list_file: lines ``night,day``, each the path of an image below the root or below its ``rgb_anon``,
-            with or without the end ``_rgb_anon.png`` that Dark Zurich's images have.
+            also with a slash before it; where it lacks the suffix, the end of Dark Zurich's images,
+            ``_rgb_anon.png``, is added.
 
     Raises:
         DataError: a line is of another form, or an image is missing.
@@ -335,8 +336,8 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
 
 
 def _dark_zurich_image(root: Path, name: str) -> Path:
-    below = name.removeprefix("rgb_anon/").removesuffix("_rgb_anon.png")
-    return root / "rgb_anon" / f"{below}_rgb_anon.png"
+    below = name.lstrip("/").removeprefix("rgb_anon/")
+    return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
 
 
 class NighttimeDrivingDataset(PublishedDataset):
