@@ -341,4 +341,22 @@ def test_hidden_files_are_left_aside(tmp_path: Path) -> None:
     (tmp_path / "images/train/._a.png").write_bytes(b"macOS")
     (tmp_path / "label/train/._a_trainIds.png").write_bytes(b"macOS")
     assert len(open_dataset("nightcity", tmp_path, "train")) == 1
+    plant(tmp_path, "images/train/.ipynb_checkpoints/a.png")
+    assert len(open_dataset("nightcity", tmp_path, "train")) == 1
     assert not DATASETS["nightcity"].list_files(tmp_path, "train").orphans
+    (tmp_path / "images/.ipynb_checkpoints").mkdir()
+    assert DATASETS["folder"].splits_in(tmp_path) == ["train"]
+
+
+def test_links_to_folders_are_followed_but_not_round(tmp_path: Path) -> None:
+    root = tmp_path / ".hidden" / "tree"  # what lies above the root may be hidden
+    plant(root, "images/train/a/1.png=labels/train/a/1.png", content="train ids")
+    plant(root, "elsewhere/2.png=elsewhere_labels/2.png", content="train ids")
+    (root / "images/train/b").symlink_to(root / "elsewhere")
+    (root / "labels/train/b").symlink_to(root / "elsewhere_labels")
+    (root / "elsewhere/back").symlink_to(root / "images" / "train")
+    (root / "images/train/a/self").symlink_to(root / "images" / "train" / "a")
+    files = DATASETS["folder"].list_files(root, "train")
+    found = [image.relative_to(root / "images" / "train") for image, _ in files.pairs]
+    assert found == [Path("a/1.png"), Path("b/2.png")]
+    assert not files.missing and not files.orphans

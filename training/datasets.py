@@ -142,7 +142,7 @@ class SplitFolders(PublishedDataset):
     @classmethod
     def splits_in(cls, root: str | Path) -> list[str]:
         """The sub-folders of ``images``."""
-        return sorted(path.name for path in Path(root, "images").glob("*") if path.is_dir())
+        return sorted(path.name for path in Path(root, "images").glob("[!.]*") if path.is_dir())
 
     @classmethod
     def list_files(cls, root: str | Path, split: str) -> FileList:
