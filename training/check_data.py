@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -271,9 +272,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--plots", metavar="DIR", help="draw pixels per class and per exposure bin into DIR")
     parser.add_argument("--json", metavar="OUT", help="also write the whole report here")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="read only N images of each split")
+    parser.add_argument("--limit", type=_from(1), metavar="N", help="read only N images of each split")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes that read (default: one per core)"
+        "--workers",
+        type=_from(0),
+        default=os.cpu_count() or 1,
+        help="processes that read (default: one per core)",
     )
     arguments = parser.parse_args(argv)
     chosen = [(arguments.dataset, arguments.root, arguments.split)]
@@ -298,7 +302,12 @@ def main(argv: list[str] | None = None) -> int:
     return int(broken)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r}")
-    return int(text)
+def _from(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` up."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, not {text!r}")
+        return int(text)
+
+    return parse
