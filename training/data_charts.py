@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from night_seg_ros.models.classes import CLASSES, NUM_CLASSES
 from night_seg_ros.models.files import atomic_path
 from night_seg_ros.training.data_statistics import Statistics
-from night_seg_ros.training.metrics import EXPOSURE_BINS
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
 
 
 def draw_charts(folder: str | Path, series: dict[str, Statistics]) -> list[Path]:
@@ -53,8 +53,7 @@ def _draw_exposure(path: Path, series: dict[str, Statistics]) -> Path:
     }
     figure, axes = _draw_bars("Pixels per exposure bin", shares)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    edges = [f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}" for k in range(EXPOSURE_BINS)]
-    axes.set_xticks(range(EXPOSURE_BINS), edges)
+    axes.set_xticks(range(len(EXPOSURE_BIN_NAMES)), EXPOSURE_BIN_NAMES)
     axes.set_xlabel("exposure: V = max(R, G, B)")
     axes.set_ylabel("share of the pixels")
     return _save(figure, path)

@@ -39,7 +39,7 @@ from night_seg_ros.training.datasets import (
     SyntheticStreets,
     open_dataset,
 )
-from night_seg_ros.training.metrics import EXPOSURE_BINS, SegmentationMetrics, WorstImages
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
 from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -237,11 +237,10 @@ def format_scores(scores: dict[str, Any]) -> str:
         f"{'exposure':<14}{'pixels':>6}{'EF1 micro':>12}{'EF1 macro':>12}",
     ]
     total = sum(scores["exposure_pixels"])
-    for k, pixels in enumerate(scores["exposure_pixels"]):
-        name = f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}"
+    for k, name in enumerate(EXPOSURE_BIN_NAMES):
         f1 = [scores[key][k] for key in ("ef1_micro", "ef1_macro")]
         columns = "".join(f"{'-' if value is None else f'{value:.3f}':>12}" for value in f1)
-        lines.append(f"{name:<14}{100 * pixels / total:6.1f}{columns}")
+        lines.append(f"{name:<14}{100 * scores['exposure_pixels'][k] / total:6.1f}{columns}")
     lines += ["-" * 44, f"{'mEF1':<20}{scores['mef1_micro']:12.3f}{scores['mef1_macro']:12.3f}"]
     return "\n".join(lines)
 
