@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
-from night_seg_ros.models.files import atomic_path
+from night_seg_ros.training.charts import save_figure
 from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
 
 _PANEL_WIDTH = 6.4  # inches
@@ -48,7 +48,7 @@ def draw_ef1(path: Path, title: str, scores: dict[str, Any]) -> None:
     for axes in (f1, counts):
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _short(count: int) -> str:
@@ -94,9 +94,4 @@ def draw_comparison(
         ncols=10,
         fontsize=9,
     )
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, path)
