@@ -24,6 +24,10 @@ from night_seg_ros.training.street import StreetScene
 
 Sample = dict[str, Any]
 
+SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
+SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
+SYNTHETIC_HELD_OUT = 100
+
 
 class LabelledFiles(Dataset[Sample]):
     """Image files, each with a label file; or all of them without.
@@ -433,6 +437,17 @@ class SyntheticStreets(Dataset[Sample]):
         image = frame.night if self.night else frame.day
         assert image is not None
         return to_sample(image, frame.label, f"street_{seed:06d}")
+
+
+def held_out_streets(night: bool, limit: int | None = None) -> SyntheticStreets:
+    """The synthetic streets to score and look at, 480x360, which no training sees.
+
+    Args:
+        night: by night instead of by day.
+        limit: the first so many only.
+    """
+    length = min(limit or SYNTHETIC_HELD_OUT, SYNTHETIC_HELD_OUT)
+    return SyntheticStreets(night, length, first_seed=SYNTHETIC_TRAINING)
 
 
 LabelledImages = LabelledFiles | SyntheticStreets

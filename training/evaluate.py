@@ -29,22 +29,20 @@ from night_seg_ros.models.inference import (
     predict_labels,
     preprocess,
 )
-from night_seg_ros.training.data import SYNTHETIC_HELD_OUT, SYNTHETIC_TRAINING
 from night_seg_ros.training.datasets import (
     DATASETS,
+    SYNTHETIC,
     DataError,
     FolderDataset,
     LabelledImages,
     Sample,
-    SyntheticStreets,
+    held_out_streets,
     open_dataset,
 )
 from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
 from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
 
 _READERS = 4
 
@@ -382,5 +380,4 @@ def _open(options: argparse.Namespace) -> tuple[LabelledImages, str]:
         return dataset, name
     if options.split not in ("night", "day"):
         raise DataError(f"no split {options.split!r}: the splits of this data set are night, day")
-    night = options.split == "night"
-    return SyntheticStreets(night, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING), name
+    return held_out_streets(options.split == "night"), name
