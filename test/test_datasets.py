@@ -182,7 +182,7 @@ def bdd(root: Path) -> None:
     )
 
 
-def test_bdd_night_by_the_owners_attributes(tmp_path: Path) -> None:
+def test_bdd_night_by_the_owners_attributes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bdd(tmp_path)
     frames = [
         {"name": f"{n}.jpg", "attributes": {"timeofday": n.split("-")[1]}} for n in ("0a-day", "0b-night")
@@ -196,6 +196,13 @@ def test_bdd_night_by_the_owners_attributes(tmp_path: Path) -> None:
     dataset = open_dataset("bdd100k_night", tmp_path, "val")
     assert [dataset[i]["name"] for i in range(len(dataset))] == ["0b-night", "0c-night"]
     np.testing.assert_array_equal(dataset[0]["label"], train_ids(label_ids(1)))
+    assert "a list night_SPLIT.txt there saves it" in capsys.readouterr().err
+    # As the class advises.
+    with (tmp_path / "night_val.txt").open("w") as names:
+        for picture, _ in dataset.pairs:
+            print(picture.name, file=names)
+    (folder / "det_train.json").unlink()
+    assert open_dataset("bdd100k_night", tmp_path, "val").pairs == dataset.pairs
 
 
 def test_bdd_night_by_a_list(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,12 @@ class BDD100KNightDataset(BDD100KDataset):
     They are those that ``night_SPLIT.txt`` in the root names, one a line, as file names or paths. Without
     this file, those whose ``attributes.timeofday`` is "night" in the owners' detection labels,
     ``labels/det_20`` or ``labels/bdd100k_labels_images_*.json``: reading these takes a while, and images that
-    they don't speak of are left out.
+    they don't speak of are left out. To do it once and keep the list::
+
+        pairs = open_dataset("bdd100k_night", root, "train").pairs
+        with Path(root, "night_train.txt").open("w") as names:
+            for image, _ in pairs:
+                print(image.name, file=names)
     """
 
     @classmethod
@@ -265,7 +271,14 @@ def _listed_names(path: Path, known: set[str]) -> set[str]:
 @functools.cache
 def _night_by_attributes(root: Path) -> set[str]:
     night = set()
-    for path in [path for pattern in TIMES_OF_DAY for path in sorted(root.glob(pattern))]:
+    paths = [path for pattern in TIMES_OF_DAY for path in sorted(root.glob(pattern))]
+    if paths:
+        print(
+            f"{root}: reading the time of day from the owners' labels, every time and in every process; "
+            "a list night_SPLIT.txt there saves it, see BDD100KNightDataset",
+            file=sys.stderr,
+        )
+    for path in paths:
         try:
             for frame in json.loads(read_file(path)):
                 if frame["attributes"]["timeofday"] == "night":
