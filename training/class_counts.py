@@ -59,7 +59,7 @@ def class_counts(dataset: LabelledFiles, cache: Path, workers: int) -> np.ndarra
     return counts
 
 
-def _kept_counts(cache: Path, files: list[list[str | int]]) -> np.ndarray | None:
+def _kept_counts(cache: Path, files: list[list[object]]) -> np.ndarray | None:
     """The counts in a cache, if they are those of these files."""
     try:
         kept = json.loads(cache.read_bytes())
