@@ -158,6 +158,22 @@ def poly_factor(step: int, config: ScheduleConfig) -> float:
     return warmup * (1 - step / config.iterations) ** config.power
 
 
+@contextmanager
+def rank_zero_first(fabric: Fabric) -> Iterator[None]:
+    """Rank 0 goes first, the others follow, also if it fails: then each meets the error and can report it.
+
+    Fabric's own context lets the error out at once, and the others break down in its barrier.
+    """
+    failure: Exception | None = None
+    with fabric.rank_zero_first():
+        try:
+            yield
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
 class Engine:
     """Trains a method to the end of its schedule, or until Ctrl-C.
 
@@ -191,7 +207,7 @@ class Engine:
             loggers=self.logger,
         )
         self.fabric.launch()
-        with self.fabric.rank_zero_first():  # it leaves the class counts for the others
+        with rank_zero_first(self.fabric):  # it leaves the class counts for the others
             self.stream = TrainingStream(data, run.seed, self.out)
         self.validation = {
             source_name(source): build_validation(source, data.root) for source in data.validation
