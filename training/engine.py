@@ -36,7 +36,7 @@ from night_seg_ros.training.data import (
     build_validation,
     training_loader,
 )
-from night_seg_ros.training.datasets import DataError
+from night_seg_ros.training.datasets import SYNTHETIC, DataError
 from night_seg_ros.training.evaluate import evaluate
 from night_seg_ros.training.launchers import launched_processes
 
@@ -136,8 +136,8 @@ class Method(ABC):
 
 def source_name(source: SourceConfig) -> str:
     """How scores call a source: ``nightcity/val``, ``synthetic/night``, a folder's own name."""
-    if source.dataset == "synthetic":
-        return f"synthetic/{'night' if source.night > 0 else 'day'}"
+    if source.dataset == SYNTHETIC:
+        return f"{SYNTHETIC}/{'night' if source.night > 0 else 'day'}"
     name = Path(source.root).name if source.dataset == "folder" else source.dataset
     return f"{name}/{source.split}"
 

@@ -51,6 +51,31 @@ def draw_ef1(path: Path, title: str, scores: dict[str, Any]) -> None:
     save_figure(figure, path)
 
 
+def draw_study(path: Path, scores: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
+    """Draw EF1 by exposure: a column per test, a row per averaging, a line per variant (mean of its runs).
+
+    Args:
+        path: PNG to write.
+        scores: of ``SegmentationMetrics.compute``, by variant and test, one per run.
+    """
+    tests = list(next(iter(scores.values())))
+    figure = Figure(figsize=(5 * len(tests), 8), dpi=_DPI, layout="constrained")
+    axes = figure.subplots(2, len(tests), sharex=True, squeeze=False)
+    centres = (np.arange(EXPOSURE_BINS) + 0.5) / EXPOSURE_BINS
+    for column, test in enumerate(tests):
+        for row, averaging in enumerate(("micro", "macro")):
+            axis = axes[row][column]
+            for name, by_test in scores.items():
+                runs = np.array([run[f"ef1_{averaging}"] for run in by_test[test]], float)  # None becomes NaN
+                axis.plot(centres, runs.mean(axis=0), marker="o", markersize=3, label=name)
+            axis.set_title(f"{test}, {averaging}")
+            axis.set_ylabel("EF1")
+            axis.grid(alpha=0.3)
+        axes[1][column].set_xlabel("exposure: V = max(R, G, B)")
+    axes[0][0].legend(fontsize="small")
+    save_figure(figure, path)
+
+
 def _short(count: int) -> str:
     """1234567 -> 1.2M."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
