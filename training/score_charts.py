@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
 from night_seg_ros.training.charts import save_figure
-from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, EXPOSURE_BINS
 
 _PANEL_WIDTH = 6.4  # inches
 _DPI = 100
