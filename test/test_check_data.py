@@ -256,7 +256,11 @@ def test_limit_is_spread_over_the_split(tree: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--limit", "0"], "whole number above 0"), (["--against", "folder"], "a data set and its root")],
+    [
+        (["--limit", "0"], "--limit: expected a whole number from 1 up"),
+        (["--workers", "-3"], "--workers: expected a whole number from 0 up"),
+        (["--against", "folder"], "a data set and its root"),
+    ],
 )
 def test_options_that_make_no_sense(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str

@@ -182,7 +182,7 @@ def bdd(root: Path) -> None:
     )
 
 
-def test_bdd_night_by_the_owners_attributes(tmp_path: Path) -> None:
+def test_bdd_night_by_the_owners_attributes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bdd(tmp_path)
     frames = [
         {"name": f"{n}.jpg", "attributes": {"timeofday": n.split("-")[1]}} for n in ("0a-day", "0b-night")
@@ -196,6 +196,13 @@ def test_bdd_night_by_the_owners_attributes(tmp_path: Path) -> None:
     dataset = open_dataset("bdd100k_night", tmp_path, "val")
     assert [dataset[i]["name"] for i in range(len(dataset))] == ["0b-night", "0c-night"]
     np.testing.assert_array_equal(dataset[0]["label"], train_ids(label_ids(1)))
+    assert "a list night_SPLIT.txt there saves it" in capsys.readouterr().err
+    # As the class advises.
+    with (tmp_path / "night_val.txt").open("w") as names:
+        for picture, _ in dataset.pairs:
+            print(picture.name, file=names)
+    (folder / "det_train.json").unlink()
+    assert open_dataset("bdd100k_night", tmp_path, "val").pairs == dataset.pairs
 
 
 def test_bdd_night_by_a_list(tmp_path: Path) -> None:
@@ -208,6 +215,18 @@ def test_bdd_night_by_a_list(tmp_path: Path) -> None:
     listed.write_text("0c-night.jpg\n0z-gone.jpg\n")
     with pytest.raises(DataError, match=r"night_val\.txt, line 2: the split has no image 0z-gone"):
         open_dataset("bdd100k_night", tmp_path, "val")
+
+
+def test_lists_with_a_byte_order_mark_or_of_another_encoding(tmp_path: Path) -> None:
+    bdd(tmp_path)
+    listed = tmp_path / "night_val.txt"
+    listed.write_text("0b-night\n", "utf-8-sig")
+    assert len(open_dataset("bdd100k_night", tmp_path, "val")) == 1
+    listed.write_text("0b-night\n", "utf-16")
+    with pytest.raises(DataError, match=r"night_val\.txt is not UTF-8 text: save it as UTF-8"):
+        open_dataset("bdd100k_night", tmp_path, "val")
+    with pytest.raises(DataError, match=r"night_val\.txt is not UTF-8 text: save it as UTF-8"):
+        DarkZurichPairs(tmp_path, listed)
 
 
 def test_bdd_attributes_of_another_form(tmp_path: Path) -> None:
@@ -227,6 +246,11 @@ def test_dark_zurich_pairs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pairs[1]["night"].permute(1, 2, 0), image(0))
     np.testing.assert_array_equal(pairs[1]["day"].permute(1, 2, 0), image(1))
     assert pairs[0]["name"] == "GOPR0351_frame_000001_rgb_anon"
+    plant(tmp_path, "rgb_anon/train/day/a.png")
+    listed.write_text(f"/{night},/rgb_anon/train/day/a.png\n")
+    [(first, second)] = DarkZurichPairs(tmp_path, listed).pairs
+    assert first == tmp_path / "rgb_anon" / f"{night}_rgb_anon.png"
+    assert second == tmp_path / "rgb_anon/train/day/a.png"
     for text, message in [
         (
             f"{night},{day}\n{night},train/day/none\n",
@@ -324,4 +348,22 @@ def test_hidden_files_are_left_aside(tmp_path: Path) -> None:
     (tmp_path / "images/train/._a.png").write_bytes(b"macOS")
     (tmp_path / "label/train/._a_trainIds.png").write_bytes(b"macOS")
     assert len(open_dataset("nightcity", tmp_path, "train")) == 1
+    plant(tmp_path, "images/train/.ipynb_checkpoints/a.png")
+    assert len(open_dataset("nightcity", tmp_path, "train")) == 1
     assert not DATASETS["nightcity"].list_files(tmp_path, "train").orphans
+    (tmp_path / "images/.ipynb_checkpoints").mkdir()
+    assert DATASETS["folder"].splits_in(tmp_path) == ["train"]
+
+
+def test_links_to_folders_are_followed_but_not_round(tmp_path: Path) -> None:
+    root = tmp_path / ".hidden" / "tree"  # what lies above the root may be hidden
+    plant(root, "images/train/a/1.png=labels/train/a/1.png", content="train ids")
+    plant(root, "elsewhere/2.png=elsewhere_labels/2.png", content="train ids")
+    (root / "images/train/b").symlink_to(root / "elsewhere")
+    (root / "labels/train/b").symlink_to(root / "elsewhere_labels")
+    (root / "elsewhere/back").symlink_to(root / "images" / "train")
+    (root / "images/train/a/self").symlink_to(root / "images" / "train" / "a")
+    files = DATASETS["folder"].list_files(root, "train")
+    found = [image.relative_to(root / "images" / "train") for image, _ in files.pairs]
+    assert found == [Path("a/1.png"), Path("b/2.png")]
+    assert not files.missing and not files.orphans

@@ -166,6 +166,16 @@ def test_a_loss_that_breaks_on_one_rank_ends_both(greys: Path, tmp_path: Path) -
     assert torch.load(out / "state.pt", weights_only=True)["step"] == 1
 
 
+def test_a_wrong_folder_is_one_line_of_each_rank(tmp_path: Path) -> None:
+    root = tmp_path / "nowhere"
+    process = start(root, tmp_path / "run")
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    # torchrun may end one rank before it speaks.
+    assert error.count(f"night-seg train egnet: no folder {root}\n") in (1, 2)
+    assert "barrier" not in error
+
+
 @pytest.mark.parametrize(
     "variables, expected",
     [

@@ -22,9 +22,16 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.inference import preprocess
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.training import datasets
 from night_seg_ros.training import evaluate as evaluation
-from night_seg_ros.training.data import SYNTHETIC_TRAINING
-from night_seg_ros.training.datasets import DataError, FolderDataset, Sample, SyntheticStreets, to_sample
+from night_seg_ros.training.datasets import (
+    SYNTHETIC_TRAINING,
+    DataError,
+    FolderDataset,
+    Sample,
+    SyntheticStreets,
+    to_sample,
+)
 from night_seg_ros.training.metrics import SegmentationMetrics, WorstImages
 
 SIZE = (75, 106)
@@ -385,7 +392,7 @@ def test_command_with_a_data_set(
     assert evaluate_command(small_weights, *files_of(folder), *precision, "--json", out) == 0
     assert out.read_text() == scores
 
-    monkeypatch.setattr(evaluation, "SYNTHETIC_HELD_OUT", 1)
+    monkeypatch.setattr(datasets, "SYNTHETIC_HELD_OUT", 1)
     streets = ("--dataset", "synthetic", "--split", "night")
     assert evaluate_command(small_weights, *streets, *precision, "--json", out) == 0
     held_out = SyntheticStreets(night=True, length=1, first_seed=SYNTHETIC_TRAINING)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +184,15 @@ def test_other_images_that_are_not_whole(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=rf"{name} can't be decoded"):
             read_image(tmp_path / name)
+
+
+def test_headers_that_promise_a_monstrous_size(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.png", np.zeros((4, 4), np.uint8)).read_bytes()
+    header = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + whole[24:29]
+    (tmp_path / "a.png").write_bytes(whole[:12] + header + zlib.crc32(header).to_bytes(4, "big") + whole[33:])
+    for read in (read_image, functools.partial(read_label, label_format="train ids")):
+        with pytest.raises(DataError, match=r"a\.png can't be decoded: its header promises a monstrous size"):
+            read(tmp_path / "a.png")
 
 
 def test_images_are_read_as_stored_like_their_labels(tmp_path: Path) -> None:

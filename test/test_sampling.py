@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.class_counts import class_counts
 from night_seg_ros.training.data import AugmentationConfig, DataConfig, SourceConfig, TrainingStream
-from night_seg_ros.training.datasets import open_dataset
+from night_seg_ros.training.datasets import DataError, open_dataset
 from night_seg_ros.training.sampling import ClassLane, Draw, EpochLane, Schedule
 
 RIDER = 12
@@ -104,6 +106,22 @@ def test_rare_classes_get_their_share(rare: Path, tmp_path: Path, share: float) 
     assert sum(held) >= len(rides) - 1
 
 
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+def test_weights_are_finite_and_not_negative(rare: Path, tmp_path: Path, weight: float) -> None:
+    with pytest.raises(
+        DataError, match=f"the weight of folder is {re.escape(str(weight))}: give a finite number"
+    ):
+        stream(rare, tmp_path, weight=weight)
+
+
+def test_a_balanced_source_without_any_class(tmp_path: Path) -> None:
+    for kind, grey in (("images", 0), ("labels", 255)):
+        (tmp_path / kind / "train").mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / kind / "train" / "a.png"), np.full((8, 8), grey, np.uint8))
+    with pytest.raises(DataError, match=rf"every pixel of folder, split 'train', in '{tmp_path}' is ignored"):
+        stream(tmp_path, tmp_path, class_balanced=0.5)
+
+
 def test_class_counts_are_kept_for_the_same_files(rare: Path, tmp_path: Path) -> None:
     dataset = open_dataset("folder", rare, "train")
     cache = tmp_path / "counts.json"
@@ -124,6 +142,17 @@ def test_class_counts_are_kept_for_the_same_files(rare: Path, tmp_path: Path) ->
         np.testing.assert_array_equal(class_counts(dataset, cache, workers=0), expected)
     finally:
         label.write_bytes(before)
+
+
+@pytest.mark.parametrize("damaged", ["", "{}", "[]", '{"files": FILES, "counts": [[1, 2], [3]]}', "\xff"])
+def test_damaged_class_counts_are_counted_anew(rare: Path, tmp_path: Path, damaged: str) -> None:
+    dataset = open_dataset("folder", rare, "train")
+    cache = tmp_path / "counts.json"
+    counts = class_counts(dataset, cache, workers=0)
+    good = cache.read_bytes()
+    cache.write_text(damaged.replace("FILES", json.dumps(json.loads(good)["files"])), "latin-1")
+    np.testing.assert_array_equal(class_counts(dataset, cache, workers=0), counts)
+    assert cache.read_bytes() == good
 
 
 def test_without_augmentation_images_stay_as_they_are(rare: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +15,18 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from night_seg_ros.training.data import SYNTHETIC_HELD_OUT, SYNTHETIC_TRAINING
 from night_seg_ros.training.data_charts import draw_charts
 from night_seg_ros.training.data_report import DataReport, SplitReport, as_json, format_report
 from night_seg_ros.training.data_statistics import Statistics
-from night_seg_ros.training.datasets import DATASETS, PublishedDataset, SyntheticStreets, read_image
+from night_seg_ros.training.datasets import (
+    DATASETS,
+    SYNTHETIC,
+    SYNTHETIC_HELD_OUT,
+    PublishedDataset,
+    SyntheticStreets,
+    held_out_streets,
+    read_image,
+)
 from night_seg_ros.training.evaluate import write_json
 from night_seg_ros.training.labels import DataError, LabelFormat, detect_format, read_label
 from night_seg_ros.training.layouts import FileList
@@ -128,10 +136,10 @@ def check_dataset(name: str, root: str, splits: list[str], limit: int | None, wo
     Raises:
         DataError: no such data set or split, or nothing of it in ``root``; all else is reported.
     """
-    if name == "synthetic":
+    if name == SYNTHETIC:
         return _check_synthetic(root, splits, limit, workers)
     if name not in DATASETS:
-        raise DataError(f"no data set {name!r}: known are {', '.join(DATASETS)}, synthetic")
+        raise DataError(f"no data set {name!r}: known are {', '.join(DATASETS)}, {SYNTHETIC}")
     dataset = DATASETS[name]
     known = list(getattr(dataset, "SPLITS", ()))  # in the folder layout, every folder is a split
     there = dataset.splits_in(root)
@@ -154,11 +162,10 @@ def _check_synthetic(root: str, splits: list[str], limit: int | None, workers: i
         raise DataError(
             "synthetic streets have no folder and no splits: give synthetic day, or synthetic night"
         )
-    length = min(limit or SYNTHETIC_HELD_OUT, SYNTHETIC_HELD_OUT)
-    streets = SyntheticStreets(root == "night", length, first_seed=SYNTHETIC_TRAINING)
+    streets = held_out_streets(root == "night", limit)
     report = SplitReport(images=SYNTHETIC_HELD_OUT, labels=SYNTHETIC_HELD_OUT, label_format="train ids")
-    _read(SceneFindings(streets), report, f"synthetic {root}", workers)
-    return DataReport(_title("synthetic", root, []), {"held out": report}, {})
+    _read(SceneFindings(streets), report, f"{SYNTHETIC} {root}", workers)
+    return DataReport(_title(SYNTHETIC, root, []), {"held out": report}, {})
 
 
 def _check_split(
@@ -256,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
         description="Look at every file of a data set: what is broken, and what the images and labels hold. "
         "The exit status is 1 if something is broken.",
     )
-    parser.add_argument("dataset", help=f"{', '.join(DATASETS)} or synthetic")
+    parser.add_argument("dataset", help=f"{', '.join(DATASETS)} or {SYNTHETIC}")
     parser.add_argument(
         "root", help="folder of the data set as its owners ship it; day or night for synthetic"
     )
@@ -271,9 +278,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--plots", metavar="DIR", help="draw pixels per class and per exposure bin into DIR")
     parser.add_argument("--json", metavar="OUT", help="also write the whole report here")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="read only N images of each split")
+    parser.add_argument("--limit", type=_from(1), metavar="N", help="read only N images of each split")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes that read (default: one per core)"
+        "--workers",
+        type=_from(0),
+        default=os.cpu_count() or 1,
+        help="processes that read (default: one per core)",
     )
     arguments = parser.parse_args(argv)
     chosen = [(arguments.dataset, arguments.root, arguments.split)]
@@ -298,7 +308,12 @@ def main(argv: list[str] | None = None) -> int:
     return int(broken)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r}")
-    return int(text)
+def _from(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` up."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, not {text!r}")
+        return int(text)
+
+    return parse

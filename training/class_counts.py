@@ -34,7 +34,7 @@ def class_counts(dataset: LabelledFiles, cache: Path, workers: int) -> np.ndarra
     Args:
         dataset: with a label for every image.
         cache: JSON file that keeps the result; it counts as long as the label files are the same ones (path,
-            size, time of the last change).
+            size, time of the last change); a damaged one is written anew.
         workers: processes that read labels.
 
     Returns:
@@ -48,13 +48,23 @@ def class_counts(dataset: LabelledFiles, cache: Path, workers: int) -> np.ndarra
     files = [
         [str(path.resolve()), s.st_size, s.st_mtime_ns] for path, s in zip(labels.labels, stats, strict=True)
     ]
-    if cache.is_file():
-        known = json.loads(cache.read_text())
-        if known["files"] == files:
-            return np.array(known["counts"], np.int64)
+    kept = _kept_counts(cache, files)
+    if kept is not None:
+        return kept
     loader = DataLoader(labels, batch_size=None, num_workers=workers)
     counts = np.stack(
         [np.asarray(row, np.int64) for row in tqdm(loader, "count classes", unit="label", leave=False)]
     )
     write_bytes(cache, json.dumps({"files": files, "counts": counts.tolist()}).encode())
     return counts
+
+
+def _kept_counts(cache: Path, files: list[list[object]]) -> np.ndarray | None:
+    """The counts in a cache, if they are those of these files."""
+    try:
+        kept = json.loads(cache.read_bytes())
+        if kept["files"] != files:
+            return None
+        return np.array(kept["counts"], np.int64).reshape(len(files), NUM_CLASSES)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, or damaged
+        return None

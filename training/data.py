@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,19 +20,20 @@ from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.class_counts import class_counts
 from night_seg_ros.training.datasets import (
     DATASETS,
+    SYNTHETIC,
+    SYNTHETIC_TRAINING,
     DataError,
     LabelledFiles,
     LabelledImages,
     Sample,
     SyntheticStreets,
+    held_out_streets,
     open_dataset,
     to_sample,
 )
 from night_seg_ros.training.night import NightSimulation
 from night_seg_ros.training.sampling import ClassLane, EpochLane, Lane, Schedule
 
-SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
-SYNTHETIC_HELD_OUT = 100
 MIN_SHARE = 1e-4  # of the pixels: so much of a class an image, and a crop, must show to count as holding it
 CROP_TRIES = 10  # for a crop that holds a class, as in DAFormer
 
@@ -121,7 +123,7 @@ def build_files(config: SourceConfig, root: str) -> LabelledFiles:
         DataError: it is not known, it is not there, or it has no labels.
     """
     if config.dataset not in DATASETS:
-        raise DataError(f"no data set {config.dataset!r}: known are synthetic, {', '.join(DATASETS)}")
+        raise DataError(f"no data set {config.dataset!r}: known are {SYNTHETIC}, {', '.join(DATASETS)}")
     dataset = open_dataset(config.dataset, Path(root) / config.root, config.split)
     if not dataset.labelled:
         raise DataError(
@@ -136,8 +138,8 @@ def build_validation(config: SourceConfig, root: str) -> LabelledImages:
     Raises:
         DataError: see ``build_files``.
     """
-    if config.dataset == "synthetic":
-        return SyntheticStreets(config.night > 0, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING)
+    if config.dataset == SYNTHETIC:
+        return held_out_streets(config.night > 0)
     return build_files(config, root)
 
 
@@ -152,8 +154,8 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         cache: folder that keeps the class counts which class-balanced sources need.
 
     Raises:
-        DataError: a source is missing or broken, its image and label differ in size, or its numbers make
-            no sense.
+        DataError: a source is missing or broken, its image and label differ in size, it is class-balanced
+            but all labels are ignored, or its numbers make no sense.
     """
 
     def __init__(self, config: DataConfig, seed: int, cache: str | Path) -> None:
@@ -165,7 +167,7 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         lanes: list[Lane] = []
         weights: list[float] = []
         for i, source in enumerate(config.train):
-            if source.dataset == "synthetic":
+            if source.dataset == SYNTHETIC:
                 day, night = (
                     SyntheticStreets(night, SYNTHETIC_TRAINING, 0, *config.canvas) for night in (False, True)
                 )
@@ -175,6 +177,11 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
                 self.datasets.append((files, files))
                 if source.class_balanced:
                     counts = class_counts(files, Path(cache) / f"class_counts_{i}.json", config.workers)
+                    if not counts.any():
+                        raise DataError(
+                            f"data.train: every pixel of {source.dataset}, split {source.split!r}, in "
+                            f"{source.root!r} is ignored (255): mend the labels or leave the source out"
+                        )
                     lanes.append(ClassLane(i, _images_by_class(counts)))
                     weights.append(source.weight * source.class_balanced)
             lanes.append(EpochLane(i, len(self.datasets[i][0])))
@@ -202,7 +209,7 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         night = bool(rng.random() < source.night)
         sample = self.datasets[draw.source][night][draw.image]
         _check_sizes(sample)
-        if night and source.dataset != "synthetic":
+        if night and source.dataset != SYNTHETIC:
             image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
             label = sample["label"].numpy()
             sample = to_sample(self.night(image, label, rng), label, sample["name"])
@@ -230,13 +237,18 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
 
 
 def _check_sources(sources: list[SourceConfig]) -> None:
-    if sum(source.weight > 0 for source in sources) == 0 or any(source.weight < 0 for source in sources):
-        raise DataError("data.train needs at least one source with a weight above 0, and none below")
     for source in sources:
-        if source.dataset == "synthetic" and source.class_balanced:
+        if not (math.isfinite(source.weight) and source.weight >= 0):
+            raise DataError(
+                f"data.train: the weight of {source.dataset} is {source.weight}: "
+                "give a finite number from 0 up"
+            )
+        if source.dataset == SYNTHETIC and source.class_balanced:
             raise DataError("data.train: synthetic scenes are drawn when asked for; class_balanced must be 0")
         if not (0 <= source.class_balanced <= 1 and 0 <= source.night <= 1):
             raise DataError(f"data.train: night and class_balanced of {source.dataset} must lie in 0..1")
+    if not any(source.weight > 0 for source in sources):
+        raise DataError("data.train needs at least one source with a weight above 0")
 
 
 def _check_sizes(sample: Sample) -> None:

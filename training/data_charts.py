@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from night_seg_ros.models.classes import CLASSES, NUM_CLASSES
-from night_seg_ros.models.files import atomic_path
+from night_seg_ros.training.charts import save_figure
 from night_seg_ros.training.data_statistics import Statistics
-from night_seg_ros.training.metrics import EXPOSURE_BINS
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
 
 
 def draw_charts(folder: str | Path, series: dict[str, Statistics]) -> list[Path]:
@@ -42,7 +42,8 @@ def _draw_classes(path: Path, series: dict[str, Statistics]) -> Path:
     axes.set_ylim(bottom=min(counts[counts > 0].min() for counts in pixels.values()) / 2)
     axes.set_xticks(range(NUM_CLASSES), CLASSES, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_ylabel("pixels (log)")
-    return _save(figure, path)
+    save_figure(figure, path)
+    return path
 
 
 def _draw_exposure(path: Path, series: dict[str, Statistics]) -> Path:
@@ -53,11 +54,11 @@ def _draw_exposure(path: Path, series: dict[str, Statistics]) -> Path:
     }
     figure, axes = _draw_bars("Pixels per exposure bin", shares)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    edges = [f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}" for k in range(EXPOSURE_BINS)]
-    axes.set_xticks(range(EXPOSURE_BINS), edges)
+    axes.set_xticks(range(len(EXPOSURE_BIN_NAMES)), EXPOSURE_BIN_NAMES)
     axes.set_xlabel("exposure: V = max(R, G, B)")
     axes.set_ylabel("share of the pixels")
-    return _save(figure, path)
+    save_figure(figure, path)
+    return path
 
 
 def _draw_bars(title: str, series: dict[str, np.ndarray]) -> tuple[Figure, Axes]:
@@ -72,9 +73,3 @@ def _draw_bars(title: str, series: dict[str, np.ndarray]) -> tuple[Figure, Axes]
     axes.set_title(title)
     figure.legend(loc="outside upper center", ncols=2)
     return figure, axes
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
-    return path

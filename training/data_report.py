@@ -10,7 +10,7 @@ from typing import Any
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.training.data_statistics import Statistics
 from night_seg_ros.training.labels import LabelFormat
-from night_seg_ros.training.metrics import EXPOSURE_BINS
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
 
 NAMED = 5  # cases of a kind that the text names; JSON has all
 
@@ -112,13 +112,13 @@ def format_report(report: DataReport) -> str:
             ["exposure (V): share of the pixels", *names],
             [
                 [
-                    f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}",
+                    name,
                     *(
                         _share(s.statistics.exposure_pixels[k], s.statistics.value_pixels.sum())
                         for s in splits
                     ),
                 ]
-                for k in range(EXPOSURE_BINS)
+                for k, name in enumerate(EXPOSURE_BIN_NAMES)
             ],
         ),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from night_seg_ros.training.layouts import FileList, Layout, find_files, has_ima
 from night_seg_ros.training.street import StreetScene
 
 Sample = dict[str, Any]
+
+SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
+SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
+SYNTHETIC_HELD_OUT = 100
 
 
 class LabelledFiles(Dataset[Sample]):
@@ -142,7 +147,7 @@ class SplitFolders(PublishedDataset):
     @classmethod
     def splits_in(cls, root: str | Path) -> list[str]:
         """The sub-folders of ``images``."""
-        return sorted(path.name for path in Path(root, "images").glob("*") if path.is_dir())
+        return sorted(path.name for path in Path(root, "images").glob("[!.]*") if path.is_dir())
 
     @classmethod
     def list_files(cls, root: str | Path, split: str) -> FileList:
@@ -206,7 +211,12 @@ class BDD100KNightDataset(BDD100KDataset):
     They are those that ``night_SPLIT.txt`` in the root names, one a line, as file names or paths. Without
     this file, those whose ``attributes.timeofday`` is "night" in the owners' detection labels,
     ``labels/det_20`` or ``labels/bdd100k_labels_images_*.json``: reading these takes a while, and images that
-    they don't speak of are left out.
+    they don't speak of are left out. To do it once and keep the list::
+
+        pairs = open_dataset("bdd100k_night", root, "train").pairs
+        with Path(root, "night_train.txt").open("w") as names:
+            for image, _ in pairs:
+                print(image.name, file=names)
     """
 
     @classmethod
@@ -235,11 +245,24 @@ class BDD100KNightDataset(BDD100KDataset):
 TIMES_OF_DAY = ("labels/det_20/*.json", "labels/bdd100k_labels_images_*.json")
 
 
+def _numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not empty, stripped, with their numbers from 1.
+
+    Raises:
+        DataError: the file can't be read, is empty or is no UTF-8.
+    """
+    try:
+        text = read_file(path).decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
 def _listed_names(path: Path, known: set[str]) -> set[str]:
     names = set()
-    for number, line in enumerate(read_file(path).decode().splitlines(), 1):
-        name = Path(line.strip()).stem
-        if name and name not in known:
+    for number, line in _numbered_lines(path):
+        name = Path(line).stem
+        if name not in known:
             raise DataError(f"{path}, line {number}: the split has no image {name}")
         names.add(name)
     return names
@@ -248,7 +271,14 @@ def _listed_names(path: Path, known: set[str]) -> set[str]:
 @functools.cache
 def _night_by_attributes(root: Path) -> set[str]:
     night = set()
-    for path in [path for pattern in TIMES_OF_DAY for path in sorted(root.glob(pattern))]:
+    paths = [path for pattern in TIMES_OF_DAY for path in sorted(root.glob(pattern))]
+    if paths:
+        print(
+            f"{root}: reading the time of day from the owners' labels, every time and in every process; "
+            "a list night_SPLIT.txt there saves it, see BDD100KNightDataset",
+            file=sys.stderr,
+        )
+    for path in paths:
         try:
             for frame in json.loads(read_file(path)):
                 if frame["attributes"]["timeofday"] == "night":
@@ -293,7 +323,8 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
     Args:
         root: folder of the data set.
         list_file: lines ``night,day``, each the path of an image below the root or below its ``rgb_anon``,
-            with or without the end ``_rgb_anon.png`` that Dark Zurich's images have.
+            also with a slash before it; where it lacks the suffix, the end of Dark Zurich's images,
+            ``_rgb_anon.png``, is added.
 
     Raises:
         DataError: a line is of another form, or an image is missing.
@@ -301,12 +332,10 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
 
     def __init__(self, root: str | Path, list_file: str | Path) -> None:
         self.pairs: list[tuple[Path, Path]] = []
-        for number, line in enumerate(read_file(Path(list_file)).decode().splitlines(), 1):
-            names = line.strip().split(",")
-            if names == [""]:
-                continue
+        for number, line in _numbered_lines(Path(list_file)):
+            names = line.split(",")
             if len(names) != 2:
-                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line.strip()!r}")
+                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line!r}")
             night, day = (_dark_zurich_image(Path(root), name.strip()) for name in names)
             for image in (night, day):
                 if not image.is_file():
@@ -324,8 +353,8 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
 
 
 def _dark_zurich_image(root: Path, name: str) -> Path:
-    below = name.removeprefix("rgb_anon/").removesuffix("_rgb_anon.png")
-    return root / "rgb_anon" / f"{below}_rgb_anon.png"
+    below = name.lstrip("/").removeprefix("rgb_anon/")
+    return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
 
 
 class NighttimeDrivingDataset(PublishedDataset):
@@ -423,6 +452,17 @@ class SyntheticStreets(Dataset[Sample]):
         return to_sample(image, frame.label, f"street_{seed:06d}")
 
 
+def held_out_streets(night: bool, limit: int | None = None) -> SyntheticStreets:
+    """The synthetic streets to score and look at, 480x360, which no training sees.
+
+    Args:
+        night: by night instead of by day.
+        limit: the first so many only.
+    """
+    length = min(limit or SYNTHETIC_HELD_OUT, SYNTHETIC_HELD_OUT)
+    return SyntheticStreets(night, length, first_seed=SYNTHETIC_TRAINING)
+
+
 LabelledImages = LabelledFiles | SyntheticStreets
 
 
@@ -445,7 +485,10 @@ def read_image(path: Path) -> np.ndarray:
         DataError: it can't be read or decoded, or is not whole.
     """
     data = read_file(path)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise DataError(f"image {path} can't be decoded: its header promises a monstrous size") from error
     # OpenCV 4 fills up the rest of a JPEG that breaks off with grey: see that its last scan has an end.
     cut_off = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
     if image is None or cut_off:

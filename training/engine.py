@@ -37,7 +37,7 @@ from night_seg_ros.training.data import (
     build_validation,
     training_loader,
 )
-from night_seg_ros.training.datasets import DataError
+from night_seg_ros.training.datasets import SYNTHETIC, DataError
 from night_seg_ros.training.evaluate import evaluate
 from night_seg_ros.training.launchers import launched_processes
 
@@ -151,8 +151,8 @@ class Method(ABC):
 
 def source_name(source: SourceConfig) -> str:
     """How scores call a source: ``nightcity/val``, ``synthetic/night``, a folder's own name."""
-    if source.dataset == "synthetic":
-        return f"synthetic/{'night' if source.night > 0 else 'day'}"
+    if source.dataset == SYNTHETIC:
+        return f"{SYNTHETIC}/{'night' if source.night > 0 else 'day'}"
     name = Path(source.root).name if source.dataset == "folder" else source.dataset
     return f"{name}/{source.split}"
 
@@ -171,6 +171,22 @@ def poly_factor(step: int, config: ScheduleConfig) -> float:
     """Learning rate at a step, as a share of its peak."""
     warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
     return warmup * (1 - step / config.iterations) ** config.power
+
+
+@contextmanager
+def rank_zero_first(fabric: Fabric) -> Iterator[None]:
+    """Rank 0 goes first, the others follow, also if it fails: then each meets the error and can report it.
+
+    Fabric's own context lets the error out at once, and the others break down in its barrier.
+    """
+    failure: Exception | None = None
+    with fabric.rank_zero_first():
+        try:
+            yield
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 class Engine:
@@ -208,7 +224,7 @@ class Engine:
             loggers=self.logger,
         )
         self.fabric.launch()
-        with self.fabric.rank_zero_first():  # it leaves the class counts for the others
+        with rank_zero_first(self.fabric):  # it leaves the class counts for the others
             self.stream = TrainingStream(data, run.seed, self.out)
         self.validation = {
             source_name(source): build_validation(source, data.root) for source in data.validation

@@ -29,22 +29,20 @@ from night_seg_ros.models.inference import (
     predict_labels,
     preprocess,
 )
-from night_seg_ros.training.data import SYNTHETIC_HELD_OUT, SYNTHETIC_TRAINING
 from night_seg_ros.training.datasets import (
     DATASETS,
+    SYNTHETIC,
     DataError,
     FolderDataset,
     LabelledImages,
     Sample,
-    SyntheticStreets,
+    held_out_streets,
     open_dataset,
 )
-from night_seg_ros.training.metrics import EXPOSURE_BINS, SegmentationMetrics, WorstImages
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
 from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
 
 _READERS = 4
 
@@ -237,11 +235,10 @@ def format_scores(scores: dict[str, Any]) -> str:
         f"{'exposure':<14}{'pixels':>6}{'EF1 micro':>12}{'EF1 macro':>12}",
     ]
     total = sum(scores["exposure_pixels"])
-    for k, pixels in enumerate(scores["exposure_pixels"]):
-        name = f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}"
+    for k, name in enumerate(EXPOSURE_BIN_NAMES):
         f1 = [scores[key][k] for key in ("ef1_micro", "ef1_macro")]
         columns = "".join(f"{'-' if value is None else f'{value:.3f}':>12}" for value in f1)
-        lines.append(f"{name:<14}{100 * pixels / total:6.1f}{columns}")
+        lines.append(f"{name:<14}{100 * scores['exposure_pixels'][k] / total:6.1f}{columns}")
     lines += ["-" * 44, f"{'mEF1':<20}{scores['mef1_micro']:12.3f}{scores['mef1_macro']:12.3f}"]
     return "\n".join(lines)
 
@@ -383,5 +380,4 @@ def _open(options: argparse.Namespace) -> tuple[LabelledImages, str]:
         return dataset, name
     if options.split not in ("night", "day"):
         raise DataError(f"no split {options.split!r}: the splits of this data set are night, day")
-    night = options.split == "night"
-    return SyntheticStreets(night, length=SYNTHETIC_HELD_OUT, first_seed=SYNTHETIC_TRAINING), name
+    return held_out_streets(options.split == "night"), name

@@ -161,6 +161,8 @@ def _open(path: Path) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
+    except Image.DecompressionBombError as error:
+        raise DataError(f"label {path} can't be decoded: its header promises a monstrous size") from error
     except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's word for a broken PNG
         raise DataError(f"label {path} can't be decoded: it is no image, or not a whole one") from error
     if image.mode not in ("L", "P", "RGB", "RGBA"):

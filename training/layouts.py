@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +70,7 @@ def match_files(
     if labels is None:
         return FileList([(image, None) for image in found])
     folder = next((folder for folder in labels if folder.is_dir()), labels[0])
-    there = set(_files(folder))
+    there = set(_files(folder)) if folder.is_dir() else set()
     named = {
         end: [
             folder / image.parent.relative_to(images) / (_without_end(image, image_end) + end)
@@ -159,9 +160,21 @@ def _fill(pattern: str, split: str, part: str) -> str:
     return pattern.format(split=split, part=part)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    # Hidden files are other programs' business: macOS leaves ._NAME.png beside each NAME.png in its archives.
-    return (path for path in folder.rglob("*") if not path.name.startswith("."))
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The files of a folder and its sub-folders, linked ones too; ``above`` are the real folders over it."""
+    real = folder.resolve()
+    if real in above:  # a link that leads back up: no end
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # What is hidden is other programs' business: macOS leaves ._NAME.png beside each NAME.png in its
+            # archives, Jupyter copies in .ipynb_checkpoints.
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files(Path(entry.path), (*above, real))
+            else:
+                yield Path(entry.path)
 
 
 def _is_image(path: Path, end: str) -> bool:

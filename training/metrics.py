@@ -12,6 +12,9 @@ from torch import Tensor
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES
 
 EXPOSURE_BINS = 10
+EXPOSURE_BIN_NAMES = tuple(
+    f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}" for k in range(EXPOSURE_BINS)
+)
 
 
 def exposure_bins(exposure: Tensor) -> Tensor:

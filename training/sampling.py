@@ -86,7 +86,8 @@ class Schedule:
     Args:
         seed: of all orders.
         lanes: one or more.
-        weights: of the lanes, not all 0; a positive one gets at least one sample of a block.
+        weights: of the lanes, finite, none below 0, not all 0; a positive one gets at least one sample of a
+            block.
     """
 
     def __init__(self, seed: int, lanes: list[Lane], weights: list[float]) -> None:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
-from night_seg_ros.models.files import atomic_path
-from night_seg_ros.training.metrics import EXPOSURE_BINS
+from night_seg_ros.training.charts import save_figure
+from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, EXPOSURE_BINS
 
 _PANEL_WIDTH = 6.4  # inches
 _DPI = 100
@@ -26,7 +26,7 @@ def draw_ef1(path: Path, title: str, scores: dict[str, Any]) -> None:
     """
     figure = Figure(figsize=(10, 6.5), dpi=_DPI, layout="constrained")
     f1, counts = figure.subplots(2, sharex=True, height_ratios=(3, 1))
-    bins = np.arange(EXPOSURE_BINS)
+    bins = np.arange(len(EXPOSURE_BIN_NAMES))
     pixels = np.array(scores["exposure_pixels"])
     for averaging, offset in (("micro", -0.2), ("macro", 0.2)):
         values = np.array(scores[f"ef1_{averaging}"], float)  # None becomes NaN
@@ -44,12 +44,36 @@ def draw_ef1(path: Path, title: str, scores: dict[str, Any]) -> None:
     counts.set_ylim(0.5, 30 * max(1, pixels.max()))
     counts.set_ylabel("pixels (log)")
     counts.set_xlabel("exposure: V = max(R, G, B)")
-    edges = [f"{k / EXPOSURE_BINS:.1f} to {(k + 1) / EXPOSURE_BINS:.1f}" for k in bins]
-    counts.set_xticks(bins, edges, fontsize=9)
+    counts.set_xticks(bins, EXPOSURE_BIN_NAMES, fontsize=9)
     for axes in (f1, counts):
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
-    _save(figure, path)
+    save_figure(figure, path)
+
+
+def draw_study(path: Path, scores: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
+    """Draw EF1 by exposure: a column per test, a row per averaging, a line per variant (mean of its runs).
+
+    Args:
+        path: PNG to write.
+        scores: of ``SegmentationMetrics.compute``, by variant and test, one per run.
+    """
+    tests = list(next(iter(scores.values())))
+    figure = Figure(figsize=(5 * len(tests), 8), dpi=_DPI, layout="constrained")
+    axes = figure.subplots(2, len(tests), sharex=True, squeeze=False)
+    centres = (np.arange(EXPOSURE_BINS) + 0.5) / EXPOSURE_BINS
+    for column, test in enumerate(tests):
+        for row, averaging in enumerate(("micro", "macro")):
+            axis = axes[row][column]
+            for name, by_test in scores.items():
+                runs = np.array([run[f"ef1_{averaging}"] for run in by_test[test]], float)  # None becomes NaN
+                axis.plot(centres, runs.mean(axis=0), marker="o", markersize=3, label=name)
+            axis.set_title(f"{test}, {averaging}")
+            axis.set_ylabel("EF1")
+            axis.grid(alpha=0.3)
+        axes[1][column].set_xlabel("exposure: V = max(R, G, B)")
+    axes[0][0].legend(fontsize="small")
+    save_figure(figure, path)
 
 
 def _short(count: int) -> str:
@@ -95,9 +119,4 @@ def draw_comparison(
         ncols=10,
         fontsize=9,
     )
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, path)

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 import yaml
 from jsonargparse import ArgumentParser
@@ -23,15 +22,13 @@ from jsonargparse.typing import Path_fr
 from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.files import atomic_path, write_bytes
+from night_seg_ros.models.files import write_bytes
 from night_seg_ros.models.inference import choose_device
 from night_seg_ros.training.command import check_same, recipe_parser, training_function
 from night_seg_ros.training.data import SourceConfig, build_validation
 from night_seg_ros.training.datasets import LabelledImages
 from night_seg_ros.training.evaluate import ReadAhead, evaluate, write_json
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  the choice of the backend comes first
+from night_seg_ros.training.score_charts import draw_study
 
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
 
@@ -82,7 +79,7 @@ def study(
                 scores[name].setdefault(test, []).append(score)
     write_json(folder / "results.json", scores)
     write_bytes(folder / "results.md", format_table(scores).encode())
-    draw_ef1(scores, folder / "ef1.png")
+    draw_study(folder / "ef1.png", scores)
     print(format_table(scores))
 
 
@@ -169,30 +166,6 @@ def _mean_and_deviation(runs: list[dict[str, Any]], key: str) -> str:
     values = [factor * run[key] for run in runs]
     deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.{digits}f}{deviation}"
-
-
-def draw_ef1(scores: dict[str, dict[str, list[dict[str, Any]]]], path: Path) -> None:
-    """EF1 by exposure bin: a column per test, a row per averaging, a line per variant (mean of the seeds)."""
-    tests = list(next(iter(scores.values())))
-    figure, axes = plt.subplots(
-        2, len(tests), figsize=(5 * len(tests), 8), sharex=True, squeeze=False, layout="constrained"
-    )
-    centres = [0.05 + 0.1 * i for i in range(10)]
-    for column, test in enumerate(tests):
-        for row, key in enumerate(("ef1_micro", "ef1_macro")):
-            axis = axes[row][column]
-            for name, by_test in scores.items():
-                bins = zip(*(run[key] for run in by_test[test]), strict=True)
-                means = [statistics.fmean(values) if None not in values else float("nan") for values in bins]
-                axis.plot(centres, means, marker="o", markersize=3, label=name)
-            axis.set_title(f"{test}, {key.removeprefix('ef1_')}")
-            axis.set_ylabel("EF1")
-            axis.grid(alpha=0.3)
-        axes[1][column].set_xlabel("exposure (V)")
-    axes[0][0].legend(fontsize="small")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
 
 
 def main(argv: list[str] | None = None) -> int:
