@@ -129,7 +129,7 @@ def import_released(
     """
     if name != "dannet":
         raise ValueError(f"there are no released weights for {name!r}, only for dannet")
-    network = {"rates": RELEASED_DEEPLAB_RATES} if segmentation_network == "deeplab" else {}
+    network: dict[str, Any] = {"rates": RELEASED_DEEPLAB_RATES} if segmentation_network == "deeplab" else {}
     model = build_model(name, segmentation_network=segmentation_network, reweighting="logits", **network)
     assert isinstance(model, DANNet) and model.relighting_network is not None
     _load_released(segmentation_file, segmentation_network, model.segmentation_network)

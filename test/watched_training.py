@@ -31,9 +31,7 @@ def watch(notes: Path, rank: str, fault: str | None, fault_step: int) -> None:
     """Wrap the training step and ``os.replace``, by which all files get to their place."""
     step, replace, steps = EGNetMethod.step, os.replace, []
 
-    def watched_step(
-        self: EGNetMethod, batch: Batch, backward: Callable[[Tensor], None]
-    ) -> StepReport:
+    def watched_step(self: EGNetMethod, batch: Batch, backward: Callable[[Tensor], None]) -> StepReport:
         steps.append(images_of(batch))
         with open(notes / f"seen_{rank}", "a") as lines:
             print(*steps[-1], file=lines)

@@ -115,6 +115,10 @@ class DataConfig:
         if self.batch_size < 1:
             raise ValueError(f"data.batch_size is {self.batch_size}: give 1 or more")
 
+    def open_stream(self, seed: int, cache: Path) -> Dataset[dict[str, torch.Tensor]]:
+        """Samples by their numbers, as batches are made of them; see ``TrainingStream``."""
+        return TrainingStream(self, seed, cache)
+
 
 def build_files(config: SourceConfig, root: str) -> LabelledFiles:
     """The data set of a source other than ``synthetic``.
@@ -278,7 +282,12 @@ class StepSampler(Sampler[int]):
 
 @contextmanager
 def training_loader(
-    stream: TrainingStream, config: DataConfig, first: int, last: int, rank: int, world_size: int
+    stream: Dataset[dict[str, torch.Tensor]],
+    config: DataConfig,
+    first: int,
+    last: int,
+    rank: int,
+    world_size: int,
 ) -> Iterator[DataLoader[dict[str, torch.Tensor]]]:
     """Batches of the steps ``first`` (included) to ``last`` (excluded) for one process of ``world_size``.
 

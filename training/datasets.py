@@ -315,16 +315,15 @@ class DarkZurichDataset(PublishedDataset):
     )
 
 
-class DarkZurichPairs(Dataset[dict[str, Any]]):
-    """Dark Zurich's night images, each with the day image of about the same place.
+class FolderPairs(Dataset[dict[str, Any]]):
+    """Night images, each with the day image of about the same place, as a list names them.
 
     Samples: ``night`` and ``day``, RGB (3, H, W) uint8, and the ``name`` of the night image.
 
     Args:
-        root: folder of the data set.
-        list_file: lines ``night,day``, each the path of an image below the root or below its ``rgb_anon``,
-            also with a slash before it; where it lacks the suffix, the end of Dark Zurich's images,
-            ``_rgb_anon.png``, is added.
+        root: folder of the images.
+        list_file: lines ``night,day``, each the path of an image below the root. A first line that names no
+            images is a heading.
 
     Raises:
         DataError: a line is of another form, or an image is missing.
@@ -336,7 +335,9 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
             names = line.split(",")
             if len(names) != 2:
                 raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line!r}")
-            night, day = (_dark_zurich_image(Path(root), name.strip()) for name in names)
+            if number == 1 and not any(Path(name).suffix for name in names):
+                continue
+            night, day = (self.find(Path(root), name.strip()) for name in names)
             for image in (night, day):
                 if not image.is_file():
                     raise DataError(f"{list_file}, line {number}: no image {image}")
@@ -344,17 +345,30 @@ class DarkZurichPairs(Dataset[dict[str, Any]]):
         if not self.pairs:
             raise DataError(f"{list_file} names no pairs: expected lines night,day")
 
+    @staticmethod
+    def find(root: Path, name: str) -> Path:
+        """The file that a name of the list stands for."""
+        return root / name.lstrip("/")
+
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         night, day = self.pairs[index]
-        return {"night": _to_image(read_image(night)), "day": _to_image(read_image(day)), "name": night.stem}
+        return {"night": to_image(read_image(night)), "day": to_image(read_image(day)), "name": night.stem}
 
 
-def _dark_zurich_image(root: Path, name: str) -> Path:
-    below = name.lstrip("/").removeprefix("rgb_anon/")
-    return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
+class DarkZurichPairs(FolderPairs):
+    """Dark Zurich's pairs, by its owners' lists or their derivatives.
+
+    A name of the list is a path below the root or below its ``rgb_anon``; where it lacks the suffix, the end
+    of Dark Zurich's images, ``_rgb_anon.png``, is added.
+    """
+
+    @staticmethod
+    def find(root: Path, name: str) -> Path:
+        below = name.lstrip("/").removeprefix("rgb_anon/")
+        return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
 
 
 class NighttimeDrivingDataset(PublishedDataset):
@@ -468,11 +482,12 @@ LabelledImages = LabelledFiles | SyntheticStreets
 
 def to_sample(image: np.ndarray, label: np.ndarray | None, name: str) -> Sample:
     """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8, if it has one."""
-    sample = {"image": _to_image(image), "name": name}
+    sample = {"image": to_image(image), "name": name}
     return sample if label is None else sample | {"label": tv_tensors.Mask(torch.from_numpy(label))}
 
 
-def _to_image(image: np.ndarray) -> tv_tensors.Image:
+def to_image(image: np.ndarray) -> tv_tensors.Image:
+    """Wrap an RGB image (H, W, 3) uint8."""
     return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
 
 

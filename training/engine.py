@@ -33,7 +33,6 @@ from night_seg_ros.models.inference import computes_in_bf16
 from night_seg_ros.training.data import (
     DataConfig,
     SourceConfig,
-    TrainingStream,
     build_validation,
     training_loader,
 )
@@ -201,7 +200,7 @@ class Engine:
         resume: go on from ``run.out``/state.pt.
 
     Raises:
-        DataError: see ``TrainingStream``.
+        DataError: see ``DataConfig.open_stream``.
         FileNotFoundError: ``resume`` without a ``state.pt``.
         ValueError: the state belongs to another model.
     """
@@ -217,7 +216,9 @@ class Engine:
         together = devices * nodes > 1
         self.fabric = Fabric(
             accelerator=run.accelerator,
-            strategy=DDPStrategy(find_unused_parameters=method.leaves_parameters_unused) if together else "auto",
+            strategy=DDPStrategy(find_unused_parameters=method.leaves_parameters_unused)
+            if together
+            else "auto",
             devices=devices,
             num_nodes=nodes,
             precision=self.precision,
@@ -225,7 +226,7 @@ class Engine:
         )
         self.fabric.launch()
         with rank_zero_first(self.fabric):  # it leaves the class counts for the others
-            self.stream = TrainingStream(data, run.seed, self.out)
+            self.stream = data.open_stream(run.seed, self.out)
         self.validation = {
             source_name(source): build_validation(source, data.root) for source in data.validation
         }
@@ -300,9 +301,7 @@ class Engine:
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0
 
-    def update(
-        self, batch: Batch, stopped: Callable[[], bool] = lambda: False
-    ) -> tuple[StepReport, bool]:
+    def update(self, batch: Batch, stopped: Callable[[], bool] = lambda: False) -> tuple[StepReport, bool]:
         """One training step.
 
         Args:

@@ -29,6 +29,7 @@ from night_seg_ros.models.inference import (
     predict_labels,
     preprocess,
 )
+from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training.datasets import (
     DATASETS,
     SYNTHETIC,
@@ -39,6 +40,7 @@ from night_seg_ros.training.datasets import (
     held_out_streets,
     open_dataset,
 )
+from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
 from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
 
@@ -180,7 +182,8 @@ def segment(
         (1, H, W) uint8 train ids.
     """
     if test_time == TestTime():
-        return predict_labels(model(preprocess(rgb, input_size, dtype)).logits, size)[0]
+        output: SegmentationOutput = model(preprocess(rgb, input_size, dtype))
+        return predict_labels(output.logits, size, align_corners=output.align_corners)[0]
     height, width = network_size(*_size(rgb), input_size)
     total = torch.zeros(1, NUM_CLASSES, *size, device=rgb.device)
     for scale in test_time.scales:
@@ -201,8 +204,7 @@ def _probabilities(model: nn.Module, view: Tensor, window: tuple[int, int] | Non
     for top in _window_starts(height, window_height):
         for left in _window_starts(width, window_width):
             part = (..., slice(top, top + window_height), slice(left, left + window_width))
-            logits = model(view[part]).logits.float()
-            total[part] += _resized(logits, _size(view[part])).softmax(dim=1)
+            total[part] += upsample(model(view[part]), _size(view[part])).softmax(dim=1)
             count[part] += 1
     return total.div_(count)
 

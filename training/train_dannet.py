@@ -98,7 +98,9 @@ class DANNetLossConfig:
 
     def __post_init__(self) -> None:
         if not self.day_target and self.static != "none":
-            raise ValueError(f"loss.static {self.static!r} needs the day images: set loss.day_target, or 'none'")
+            raise ValueError(
+                f"loss.static {self.static!r} needs the day images: set loss.day_target, or 'none'"
+            )
 
 
 @dataclass
@@ -117,8 +119,8 @@ class DiscriminatorConfig:
 class DANNetMethod(Method):
     """Three domains, one network, a discriminator for each of the two targets.
 
-    Each domain's losses are computed and sent back before the next domain's, so that memory holds the graph of
-    one at a time; the gradients add up.
+    Each domain's losses are computed and sent back before the next domain's, so that memory holds the graph
+    of one at a time; the gradients add up.
     """
 
     leaves_parameters_unused = True  # a second head, in whatever loss does not look at it
@@ -167,8 +169,8 @@ class DANNetMethod(Method):
         """One step of Eq. 11 for the network, then one of Eq. 12 and 13 for the discriminators.
 
         Args:
-            batch: ``image`` and ``label`` of the source, ``day`` and ``night`` of the pairs, and ``night_label``
-                where it is known, for the statistics only.
+            batch: ``image`` and ``label`` of the source, ``day`` and ``night`` of the pairs, and, where it is
+                known, ``night_label``, for the statistics only.
         """
         for discriminator in self.discriminators.values():
             discriminator.requires_grad_(False)
@@ -195,7 +197,7 @@ class DANNetMethod(Method):
 
         terms, night = self._target("night", batch["night"], intensity)
         predictions["night"] = night.detach()
-        statistics = {}
+        statistics: dict[str, Tensor] = {}
         if self.loss.static != "none":
             label = self._pseudo_label(predictions["day"], predictions["night"])
             terms["static"] = static_loss(night, label, self.loss.static, self.loss.gamma)

@@ -1,4 +1,4 @@
-"""Training of a segmentation network on labelled images alone, to adapt it later (``night-seg train source``)."""
+"""Training of a segmentation network on labelled images, to adapt it later (``night-seg train source``)."""
 
 from __future__ import annotations
 

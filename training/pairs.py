@@ -1,0 +1,204 @@
+"""Pairs of a day and a night image of about the same place, without labels to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
+from night_seg_ros.training.data import DataConfig, TrainingStream
+from night_seg_ros.training.datasets import (
+    SYNTHETIC,
+    SYNTHETIC_TRAINING,
+    DarkZurichPairs,
+    DataError,
+    FolderPairs,
+    to_image,
+)
+from night_seg_ros.training.sampling import EpochLane
+from night_seg_ros.training.street import StreetScene
+
+FILE_PAIRS = {"dark_zurich": DarkZurichPairs, "folder": FolderPairs}
+
+
+@dataclass
+class PairConfig:
+    """The pairs, and what of them the network sees.
+
+    Attributes:
+        dataset: ``dark_zurich``, ``folder`` or ``synthetic``.
+        root: folder of the data set, relative to ``data.root``; unused by ``synthetic``.
+        list: file of the lines ``night,day``, relative to ``root``; unused by ``synthetic``.
+        misalignment: of ``synthetic``: the day image is shifted by up to this share of its size, and scaled
+            by up to this share, at random; 0 for pairs that fit exactly.
+        canvas: height and width in pixels that an image is scaled to fit, times a random factor of ``scale``.
+        scale: see ``canvas``.
+        crop: height and width in pixels; one crop and one flip for both images of a pair.
+        size: height and width to which the crop is resized, or None to leave it.
+    """
+
+    dataset: str
+    root: str
+    list: str
+    misalignment: float
+    canvas: tuple[int, int]
+    scale: tuple[float, float]
+    crop: tuple[int, int]
+    size: tuple[int, int] | None
+
+
+@dataclass
+class AdaptationDataConfig(DataConfig):
+    """What the network sees: the labelled source as in ``DataConfig``, and pairs of the target.
+
+    Attributes:
+        pairs: see ``PairConfig``.
+    """
+
+    pairs: PairConfig
+
+    def open_stream(self, seed: int, cache: Path) -> Dataset[dict[str, torch.Tensor]]:
+        source = TrainingStream(self, seed, cache)
+        return AdaptationStream(source, PairStream(self.pairs, self.root, seed))
+
+
+class SyntheticPairs(Dataset[dict[str, Any]]):
+    """Synthetic streets by day and by night; pair i is the scene of seed i.
+
+    Samples: ``night``, ``day``, ``name``, and ``night_label`` (H, W) train ids.
+
+    Args:
+        height, width: of the images in pixels.
+        misalignment: see ``PairConfig``.
+        seed: of the misalignment.
+    """
+
+    def __init__(self, height: int, width: int, misalignment: float, seed: int) -> None:
+        self.size = (height, width)
+        self.misalignment = misalignment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return SYNTHETIC_TRAINING
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        frame = StreetScene(index).render(*self.size)
+        assert frame.day is not None and frame.night is not None
+        day = shifted(frame.day, self.misalignment, np.random.default_rng((self.seed, 4, index)))
+        return {
+            "night": to_image(frame.night),
+            "day": to_image(day),
+            "night_label": tv_tensors.Mask(torch.from_numpy(frame.label)),
+            "name": f"street_{index:06d}",
+        }
+
+
+def shifted(image: np.ndarray, misalignment: float, rng: np.random.Generator) -> np.ndarray:
+    """The view of a camera that stood and looked a little differently; borders are mirrored.
+
+    Args:
+        image: (H, W, 3) uint8.
+        misalignment: see ``PairConfig``.
+    """
+    if misalignment == 0:
+        return image
+    height, width = image.shape[:2]
+    scale, right, down = 1 + rng.uniform(-misalignment, misalignment, 3)
+    x, y = (1 - scale) * width / 2 + (right - 1) * width, (1 - scale) * height / 2 + (down - 1) * height
+    return cv2.warpAffine(
+        image, np.array([[scale, 0, x], [0, scale, y]]), (width, height), borderMode=cv2.BORDER_REFLECT
+    )
+
+
+class PairStream(Dataset[dict[str, torch.Tensor]]):
+    """Endless augmented pairs; pair i depends on the seed and on i alone.
+
+    Samples: ``day`` and ``night`` (3, h, w) float32 normalised; ``night_label`` (h, w) int64 if it is known.
+
+    Args:
+        config: what to draw.
+        root: folder that ``config.root`` is relative to.
+        seed: of all that is random.
+
+    Raises:
+        DataError: the data set is not known, an image is missing, or the images of a pair differ in size.
+    """
+
+    def __init__(self, config: PairConfig, root: str, seed: int) -> None:
+        if config.dataset == SYNTHETIC:
+            self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas, config.misalignment, seed)
+            length = SYNTHETIC_TRAINING
+        elif config.dataset in FILE_PAIRS:
+            folder = Path(root) / config.root
+            files = FILE_PAIRS[config.dataset](folder, folder / config.list)
+            check_sizes(files.pairs)
+            self.pairs, length = files, len(files)
+        else:
+            known = ", ".join([*FILE_PAIRS, SYNTHETIC])
+            raise DataError(f"data.pairs: no data set {config.dataset!r}: known are {known}")
+        self.seed = seed
+        self.lane = EpochLane(0, length)
+        self.config = config
+        fill: dict[Any, Any] = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
+        crop = v2.RandomCrop(config.crop, pad_if_needed=True, fill=fill)
+        resize = [] if config.size is None else [v2.Resize(config.size, antialias=True)]
+        self.finish = v2.Compose(
+            [
+                crop,
+                *resize,
+                v2.RandomHorizontalFlip(),
+                v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
+                v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            ]
+        )
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        sample = self.pairs[self.lane.draw(index, (self.seed, 5)).image]
+        del sample["name"]
+        rng = np.random.default_rng((self.seed, 6, index))
+        height, width = sample["night"].shape[-2:]
+        fit = min(self.config.canvas[0] / height, self.config.canvas[1] / width)
+        factor = fit * rng.uniform(*self.config.scale)
+        size = [max(1, round(height * factor)), max(1, round(width * factor))]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**62)))
+            sample = self.finish(v2.Resize(size, antialias=True)(sample))
+        return {name: value.as_subclass(torch.Tensor) for name, value in sample.items()}
+
+
+class AdaptationStream(Dataset[dict[str, torch.Tensor]]):
+    """Sample i: that of the labelled source, and that of the pairs."""
+
+    def __init__(self, source: TrainingStream, pairs: PairStream) -> None:
+        self.source = source
+        self.pairs = pairs
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {**self.source[index], **self.pairs[index]}
+
+
+def check_sizes(pairs: list[tuple[Path, Path]]) -> None:
+    """Read the sizes of all images, which are in their first bytes.
+
+    Raises:
+        DataError: the images of a pair differ in size, or one can't be read.
+    """
+    for night, day in pairs:
+        sizes = []
+        for path in (night, day):
+            try:
+                with Image.open(path) as image:
+                    sizes.append(image.size)
+            except (OSError, Image.DecompressionBombError) as error:
+                raise DataError(f"{path} can't be read as an image ({error})") from error
+        if sizes[0] != sizes[1]:
+            raise DataError(f"{night} is {sizes[0]} pixels, but its day image {day} is {sizes[1]}")
