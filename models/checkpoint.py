@@ -103,8 +103,12 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
     Raises:
         FileNotFoundError, CheckpointError: see ``load_model``; or the checkpoint's network is another one.
     """
-    source, _ = load_model(path)
-    _check_tensors(Path(path), model.state_dict(), source.state_dict())
+    source, metadata = load_model(path)
+    try:
+        _check_tensors(Path(path), model.state_dict(), source.state_dict())
+    except CheckpointError as error:
+        built = ", ".join(f"{name} {value}" for name, value in metadata["model"].items())
+        raise CheckpointError(f"{error}; the checkpoint's network is another one: {built}") from error
     model.load_state_dict(source.state_dict())
 
 

@@ -1,0 +1,397 @@
+"""DANNet's training: its step by hand, its pairs, its command line."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from night_seg_ros.cli import main
+from night_seg_ros.models.checkpoint import load_model
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, class_weights
+from night_seg_ros.training.adaptation_losses import light_loss, pseudo_label, static_loss
+from night_seg_ros.training.datasets import DataError
+from night_seg_ros.training.engine import OptimizerConfig
+from night_seg_ros.training.losses import upsample
+from night_seg_ros.training.pairs import PairConfig, PairStream, SyntheticPairs, shifted
+from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.train_dannet import (
+    DANNetLossConfig,
+    DANNetMethod,
+    DANNetModelConfig,
+    DiscriminatorConfig,
+    pseudo_label_statistics,
+)
+
+CONFIG = Path(__file__).resolve().parents[1] / "config" / "training"
+LOSS: dict[str, Any] = {
+    "light": 0.5,
+    "light_source": 0.25,
+    "light_variant": "paper",
+    "static": "neighbourhood",
+    "gamma": 1.0,
+    "adversarial": 0.1,
+    "pseudo_labels": "paper",
+    "reweight_pseudo_labels": True,
+    "day_target": True,
+}
+
+
+def method(relighting_width: int = 4, **loss: Any) -> DANNetMethod:
+    torch.manual_seed(0)
+    model = DANNetModelConfig("deeplab", "resnet10", relighting_width, "probabilities", {"output_stride": 16})
+    optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
+    discriminator = DiscriminatorConfig(0.001, (0.9, 0.99))
+    return DANNetMethod(model, DANNetLossConfig(**LOSS | loss), optimizer, discriminator)
+
+
+def batch(count: int = 2) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images = {name: torch.randn(count, 3, 64, 64, generator=generator) for name in ("image", "day", "night")}
+    label = torch.randint(0, 19, (count, 64, 64), generator=generator)
+    return images | {"label": label, "night_label": label.flip(-1)}
+
+
+def gradients(module: torch.nn.Module) -> list[Tensor]:
+    return [p.grad.clone() for p in module.parameters() if p.grad is not None]
+
+
+def freeze_batch_norm(module: torch.nn.Module) -> None:
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.Dropout2d):
+            layer.eval()
+
+
+def test_step_by_hand() -> None:
+    """All graphs held at once and one backward: the same losses, the same gradients."""
+    ours = method()
+    freeze_batch_norm(ours.networks["model"])
+    data = batch()
+    report = ours.step(data, Tensor.backward)
+
+    theirs = method()
+    network = theirs.networks["model"]
+    freeze_batch_norm(network)
+    weights = class_weights(CITYSCAPES_SHARES, 0.05)
+    intensity = data["night"].mean()
+    outputs = {name: network(data[name]) for name in ("image", "day", "night")}
+    scores = {name: upsample(output, (64, 64)) for name, output in outputs.items()}
+    p = {name: score.softmax(dim=1) for name, score in scores.items()}
+    label = pseudo_label(p["day"].detach(), p["night"].detach(), weights, "paper")
+    expected = {
+        "segmentation": torch.nn.functional.cross_entropy(scores["image"], data["label"], weights),
+        "light_source": 0.25 * light_loss(data["image"], outputs["image"].relit, intensity, "paper"),
+        "light_day": 0.5 * light_loss(data["day"], outputs["day"].relit, intensity, "paper"),
+        "light_night": 0.5 * light_loss(data["night"], outputs["night"].relit, intensity, "paper"),
+        "adversarial_day": 0.1 * theirs.discriminators["day"](p["day"]).square().mean(),
+        "adversarial_night": 0.1 * theirs.discriminators["night"](p["night"]).square().mean(),
+        "static": static_loss(p["night"], label, "neighbourhood"),
+    }
+    total = torch.stack(list(expected.values())).sum()
+    total.backward()
+    for name, value in {**expected, "total": total}.items():
+        torch.testing.assert_close(report.losses[name], value.detach(), rtol=1e-4, atol=1e-6)
+    for a, b in zip(gradients(ours.networks["model"]), gradients(network), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+    for name in ("day", "night"):
+        discriminator = theirs.discriminators[name]
+        discriminator.zero_grad()
+        source, target = (discriminator(p[x].detach()) for x in ("image", name))
+        loss = source.square().mean() / 2 + (target - 1).square().mean() / 2
+        loss.backward()
+        torch.testing.assert_close(
+            report.losses[f"{name}_discriminator"], loss.detach(), rtol=1e-4, atol=1e-6
+        )
+        for a, b in zip(gradients(ours.discriminators[name]), gradients(discriminator), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_generator_and_discriminators_leave_each_other_alone() -> None:
+    ours = method()
+    steps: list[dict[str, list[Tensor]]] = []
+
+    def backward(loss: Tensor) -> None:
+        loss.backward()
+        steps.append({name: gradients(network) for name, network in ours.networks.items()})
+
+    ours.step(batch(), backward)
+    source, day, night, first, second = steps
+    assert not any(step[name] for step in (source, day, night) for name in step if name != "model")
+    assert len(source["model"]) > 0
+    assert first["day_discriminator"] and not first["night_discriminator"]
+    assert second["night_discriminator"]
+    for before, after in zip(night["model"], second["model"], strict=True):
+        assert torch.equal(before, after)
+
+
+def test_the_same_seed_gives_the_same_losses() -> None:
+    first, second = (method().step(batch(), Tensor.backward) for _ in range(2))
+    assert first.losses.keys() == second.losses.keys()
+    for name, value in first.losses.items():
+        assert torch.equal(value, second.losses[name])
+
+
+def test_memory_does_not_grow() -> None:
+    """Tensors that live on between steps, over 50 of them."""
+    ours, data = method(), batch(1)
+    optimizers = ours.optimizers()
+    counts = []
+    for _ in range(50):
+        for optimizer in optimizers.values():
+            optimizer.zero_grad()
+        ours.step(data, Tensor.backward)
+        for optimizer in optimizers.values():
+            optimizer.step()
+        gc.collect()
+        counts.append(sum(issubclass(type(each), Tensor) for each in gc.get_objects()))
+    assert max(counts[2:]) <= counts[1]
+
+
+def test_one_graph_at_a_time() -> None:
+    """What is saved for the backward pass, against all graphs at once: at most 60 %."""
+
+    def peak(run: Callable[[Callable[[Tensor], None]], object]) -> int:
+        held = most = 0
+
+        class Saved:
+            def __init__(self, tensor: Tensor) -> None:
+                nonlocal held, most
+                self.tensor, self.bytes = tensor, tensor.nbytes
+                held += self.bytes
+                most = max(most, held)
+
+            def __del__(self) -> None:
+                nonlocal held
+                held -= self.bytes
+
+        with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+            run(Tensor.backward)
+        return most
+
+    ours, kept = method(), []
+    step = peak(lambda backward: ours.step(batch(), backward))
+    at_once = peak(lambda _: ours.step(batch(), kept.append))  # no backward: every graph stays
+    assert step <= 0.6 * at_once
+
+
+@pytest.mark.parametrize(
+    "change, losses",
+    [
+        (
+            {"static": "none", "day_target": False},
+            {"adversarial_night", "light_night", "night_discriminator"},
+        ),
+        ({"light": 0.0, "light_source": 0.0}, {"adversarial_day", "adversarial_night", "static"}),
+        ({"static": "focal"}, {"static", "light_day"}),
+        ({"static": "cross_entropy"}, {"static", "light_day"}),
+        ({"static": "none"}, {"adversarial_day", "light_day"}),
+        ({"reweight_pseudo_labels": False}, {"static"}),
+        ({"relighting_width": 0}, {"static", "adversarial_day"}),
+        ({"adversarial": 0.0}, {"static", "light_night"}),
+        (
+            {"static": "none", "day_target": False, "relighting_width": 0, "light": 0.0},
+            {"adversarial_night", "segmentation", "night_discriminator"},
+        ),
+        ({"pseudo_labels": "release", "light_variant": "release", "light_source": 1.0}, {"light_source"}),
+    ],
+)
+def test_ablations(change: dict[str, Any], losses: set[str]) -> None:
+    report = method(**change).step(batch(1), Tensor.backward)
+    assert losses <= report.losses.keys()
+    assert all(value.isfinite() for value in report.losses.values())
+    if change.get("static") == "none":
+        assert "static" not in report.losses and not any("pseudo" in name for name in report.statistics)
+    if not change.get("day_target", True):
+        assert not any("day" in name for name in report.losses)
+    if change.get("relighting_width") == 0 or change.get("light") == 0:
+        assert not any(name.startswith("light") for name in report.losses.keys() - {"light_source"})
+
+
+def test_pseudo_labels_need_the_day() -> None:
+    with pytest.raises(ValueError, match="needs the day images"):
+        method(day_target=False)
+
+
+def test_statistics_of_the_pseudo_labels() -> None:
+    label = torch.tensor([[[0, 1, 255, 3]]])
+    truth = torch.tensor([[[0, 2, 0, 255]]])
+    statistics = pseudo_label_statistics(label, truth)
+    assert statistics["pseudo_labels_kept"].item() == 0.75
+    assert statistics["pseudo_labels_precision"].item() == 0.5
+    assert pseudo_label_statistics(label, None).keys() == {"pseudo_labels_kept"}
+
+
+# The pairs
+
+
+def pair_config(**changes: Any) -> PairConfig:
+    values: dict[str, Any] = {"dataset": "folder", "root": "", "list": "pairs.csv", "misalignment": 0.0}
+    values |= {"canvas": (48, 64), "scale": (0.9, 1.1), "crop": (40, 40), "size": None}
+    return PairConfig(**values | changes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pairs of equal images: what happens to one must happen to the other."""
+    rng = np.random.default_rng(0)
+    lines = ["night,day"]
+    for i in range(3):
+        image = rng.integers(0, 256, (48, 64, 3), np.uint8)
+        for name in (f"night_{i}.png", f"day_{i}.png"):
+            cv2.imwrite(str(tmp_path / name), image)
+        lines.append(f"night_{i}.png,day_{i}.png")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_one_crop_and_flip_for_both(folder: Path) -> None:
+    stream = PairStream(pair_config(), str(folder), seed=1)
+    seen = []
+    for index in range(6):
+        sample = stream[index]
+        assert sample.keys() == {"day", "night"} and sample["day"].shape == (3, 40, 40)
+        assert torch.equal(sample["day"], sample["night"])
+        assert torch.equal(sample["day"], stream[index]["day"])  # depends on its number alone
+        seen.append(sample["day"])
+    assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+def test_crops_may_be_resized(folder: Path) -> None:
+    assert PairStream(pair_config(size=(32, 32)), str(folder), seed=1)[0]["night"].shape == (3, 32, 32)
+
+
+def test_every_pair_once_per_epoch(folder: Path) -> None:
+    stream = PairStream(pair_config(), str(folder), seed=1)
+    for epoch in range(2):
+        images = [stream.lane.draw(3 * epoch + i, (1, 5)).image for i in range(3)]
+        assert sorted(images) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("misalignment", [0.0, 0.05])
+def test_synthetic_pairs(misalignment: float) -> None:
+    pair = SyntheticPairs(48, 64, misalignment, seed=1)[3]
+    frame = StreetScene(3).render(48, 64)
+    assert frame.night is not None and frame.day is not None
+    np.testing.assert_array_equal(pair["night"].permute(1, 2, 0), frame.night)
+    np.testing.assert_array_equal(pair["night_label"], frame.label)
+    assert np.array_equal(pair["day"].permute(1, 2, 0), frame.day) == (misalignment == 0)
+
+
+def test_misalignment_is_bounded() -> None:
+    """A bright dot moves by at most the share, plus what the scale moves it."""
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[48:53, 98:103] = 255
+    moved = []
+    for seed in range(50):
+        view = shifted(image, 0.05, np.random.default_rng(seed))
+        rows, columns = np.nonzero(view[:, :, 0] > 100)
+        moved.append((rows.mean() - 50, columns.mean() - 100))
+    most = np.abs(moved).max(axis=0)
+    assert 3 < most[0] <= 5.6 and 6 < most[1] <= 10.6
+
+
+def test_bad_pairs_are_named(folder: Path) -> None:
+    with pytest.raises(DataError, match="known are dark_zurich, folder, synthetic"):
+        PairStream(pair_config(dataset="acdc"), str(folder), seed=1)
+    cv2.imwrite(str(folder / "day_1.png"), np.zeros((40, 64, 3), np.uint8))
+    with pytest.raises(
+        DataError, match=r"night_1.png is \(64, 48\) pixels, but its day image .*day_1.png is"
+    ):
+        PairStream(pair_config(), str(folder), seed=1)
+    (folder / "day_1.png").write_bytes(b"broken")
+    with pytest.raises(DataError, match="day_1.png can't be read"):
+        PairStream(pair_config(), str(folder), seed=1)
+    (folder / "day_1.png").unlink()
+    with pytest.raises(DataError, match="pairs.csv, line 3: no image .*day_1.png"):
+        PairStream(pair_config(), str(folder), seed=1)
+
+
+# The command line
+
+
+def small(name: str, out: Path, **changes: Any) -> list[str]:
+    """A recipe that ships, as a run of three small steps."""
+    values = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())
+    values["model"] |= {"backbone": "resnet10"}
+    if "relighting_width" in values["model"]:
+        values["model"]["relighting_width"] = 4
+    small_images = {"canvas": [48, 64], "crop": [48, 64]}
+    values["data"] |= {"batch_size": 1, "workers": 0, "validation": [], **small_images}
+    if "pairs" in values["data"]:
+        values["data"]["pairs"] |= small_images
+    values["schedule"] |= {"iterations": 3, "warmup": 0}
+    values["run"] |= {"out": str(out), "accelerator": "cpu", "precision": "32-true", "log_every": 1}
+    values["run"] |= {"picture_every": 3}
+    path = out.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(values))
+    return ["--config", str(path), *(f"--{key}={value}" for key, value in changes.items())]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source model of three steps."""
+    out = tmp_path_factory.mktemp("source") / "run"
+    assert main(["train", "source", *small("source_synthetic", out)]) == 0
+    return out / "model.safetensors"
+
+
+def test_from_source_to_dannet(source: Path, tmp_path: Path, capsys) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model, metadata = load_model(source)
+    assert metadata["model"]["name"] == "pspnet"
+    out = tmp_path / "run"
+    argv = ["train", "dannet", *small("dannet_synthetic", out, **{"model.checkpoint": source})]
+    assert main(argv) == 0
+    adapted, metadata = load_model(out / "model.safetensors")
+    assert metadata["model"]["name"] == "dannet" and metadata["iterations"] == 3
+    torch.testing.assert_close(
+        adapted.reweighting.weights, class_weights(CITYSCAPES_SHARES, 0.16).half().float()
+    )
+    events = EventAccumulator(str(out / "logs"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {f"loss/{name}" for name in ("total", "static", "segmentation", "light_day")} <= tags
+    assert {"statistics/pseudo_labels_kept", "statistics/pseudo_labels_precision"} <= tags
+    assert {"statistics/night_discriminator_accuracy", "rate/day_discriminator"} <= tags
+    assert events.Tags()["images"] == ["day, night, relit night, pseudo label, prediction, truth"]
+
+    # The adapted network began as the source's.
+    first = load_model(source)[0].state_dict()["encoder.stem.conv1.weight"]
+    again = adapted.segmentation_network.state_dict()["encoder.stem.conv1.weight"]
+    assert 0 < (first - again).abs().max() < 0.05
+
+    # It goes on, and runs where any model runs.
+    assert main([*argv, "--schedule.iterations=4", "--resume"]) == 0
+    image = tmp_path / "a.png"
+    cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
+    weights = ["--weights", str(out / "model.safetensors"), "--device", "cpu"]
+    assert main(["segment", str(image), "--out", str(tmp_path / "out"), *weights]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"a_{name}.png" for name in ("labels", "exposure", "overlay", "relit")
+    }
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model.segmentation_network": "deeplab"}, "another one: name pspnet"),
+        ({"data.pairs.dataset": "folder", "data.pairs.list": "nowhere.csv"}, "nowhere.csv"),
+        ({"loss.day_target": "false"}, "needs the day images"),
+    ],
+)
+def test_errors_before_the_first_step(
+    source: Path, tmp_path: Path, capsys, changes: dict[str, Any], message: str
+) -> None:
+    argv = small("dannet_synthetic", tmp_path / "run", **{"model.checkpoint": source, **changes})
+    assert main(["train", "dannet", *argv]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run" / "state.pt").exists()
