@@ -45,7 +45,10 @@ setup(
         (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.rviz"))),
         (f"share/{NAME}/config/studies", sorted(glob("config/studies/*.yaml"))),
         (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
-        (f"share/{NAME}/config/training/ablations", sorted(glob("config/training/ablations/*.yaml"))),
+        *(
+            (f"share/{NAME}/{folder}", sorted(glob(f"{folder}/*.yaml")))
+            for folder in sorted(glob("config/training/ablations/*"))
+        ),
     ],
     zip_safe=False,
     # What runs a model on images, videos and bags. rosbags and its image part are not in the extra `ros`: a

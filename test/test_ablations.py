@@ -18,7 +18,7 @@ from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.egnet import ConcatGuidance, MapGuidance, SumGuidance
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "training"
-ABLATIONS = sorted(path.stem for path in (CONFIG / "ablations").glob("*.yaml"))
+ABLATIONS = sorted(path.stem for path in (CONFIG / "ablations" / "egnet").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     recipes = [CONFIG / "egnet_study.yaml", folder / "small.yaml"]
     for name in ABLATIONS:
         argv = ["train", "egnet"]
-        for recipe in [*recipes, CONFIG / "ablations" / f"{name}.yaml"]:
+        for recipe in [*recipes, CONFIG / "ablations" / "egnet" / f"{name}.yaml"]:
             argv += ["--config", str(recipe)]
         assert main([*argv, "--run.out", str(folder / name)]) == 0
     return {name: folder / name / "model.safetensors" for name in ABLATIONS}
@@ -49,7 +49,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_the_papers_seven_rows_are_there() -> None:
     chosen = {
-        tuple(yaml.safe_load((CONFIG / "ablations" / f"{name}.yaml").read_text())["model"].values())
+        tuple(yaml.safe_load((CONFIG / "ablations" / "egnet" / f"{name}.yaml").read_text())["model"].values())
         for name in ABLATIONS
     }
     assert chosen == {
@@ -70,7 +70,8 @@ def test_checkpoint_and_files(name: str, checkpoints: dict[str, Path], tmp_path:
         output = model(torch.randn(2, 3, 47, 65))
     assert output.logits.shape == (2, 19, 3, 5)
     has_stream = (
-        yaml.safe_load((CONFIG / "ablations" / f"{name}.yaml").read_text())["model"]["exposure"] == "stream"
+        yaml.safe_load((CONFIG / "ablations" / "egnet" / f"{name}.yaml").read_text())["model"]["exposure"]
+        == "stream"
     )
     assert (output.exposure is not None) == has_stream
     cv2.imwrite(

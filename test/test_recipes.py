@@ -8,50 +8,56 @@ from typing import Any
 import pytest
 from jsonargparse import ArgumentParser
 
-from night_seg_ros.training.command import recipe_parser
-from night_seg_ros.training.data import TrainingStream
-from night_seg_ros.training.datasets import DATASETS, DataError
+from night_seg_ros.training.command import recipe_parser, training_function
+from night_seg_ros.training.datasets import DATASETS, SYNTHETIC, DataError
 from night_seg_ros.training.engine import poly_factor
 from night_seg_ros.training.study import study
-from night_seg_ros.training.train_egnet import train_egnet
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 RECIPES = sorted((CONFIG / "training").glob("*.yaml"))
 
 
-def values(*recipes: Path) -> dict[str, Any]:
-    parser = recipe_parser(train_egnet, "test")
+def values(method: str, *recipes: Path) -> dict[str, Any]:
+    parser = recipe_parser(training_function(method), "test")
     arguments = [argument for recipe in recipes for argument in ("--config", str(recipe))]
     return parser.instantiate(parser.parse_args(arguments))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipe_is_whole(recipe: Path, tmp_path: Path) -> None:
-    sections = values(recipe)
+    sections = values(recipe.stem.split("_")[0], recipe)
     data, schedule = sections["data"], sections["schedule"]
-    known = {*DATASETS, "synthetic"}
+    known = {*DATASETS, SYNTHETIC}
     assert {source.dataset for source in [*data.train, *data.validation]} <= known
     assert poly_factor(schedule.iterations - 1, schedule) > 0
     assert Path(sections["run"].out) == Path("runs") / recipe.stem
     data.root = str(tmp_path)  # where no data set is
-    missing = next(source.root for source in data.train if source.dataset != "synthetic")
-    with pytest.raises(DataError, match=f"no folder .*{missing}"):
-        TrainingStream(data, sections["run"].seed, tmp_path)
+    missing = [source.root for source in data.train if source.dataset != SYNTHETIC]
+    if not missing:  # all of its images are drawn
+        sample = data.open_stream(sections["run"].seed, tmp_path)[0]
+        assert sample["image"].shape[1:] == data.crop
+        return
+    with pytest.raises(DataError, match=f"no folder .*{missing[0]}"):
+        data.open_stream(sections["run"].seed, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "ablation", sorted((CONFIG / "training" / "ablations").glob("*.yaml")), ids=lambda p: p.stem
+    "ablation",
+    sorted((CONFIG / "training" / "ablations").glob("*/*.yaml")),
+    ids=lambda p: f"{p.parent.name}-{p.stem}",
 )
-def test_ablation_changes_the_network_only(ablation: Path) -> None:
-    base = CONFIG / "training" / "egnet_nightcity.yaml"
-    plain, changed = values(base), values(base, ablation)
-    assert plain["model"].guidance == "attention" and plain["model"].exposure == "stream"
-    assert (changed["model"] != plain["model"]) == (ablation.stem != "full")
-    assert all(changed[name] == plain[name] for name in ("loss", "optimizer", "schedule", "data", "run"))
+def test_ablation_changes_what_it_says(ablation: Path) -> None:
+    method = ablation.parent.name
+    base = CONFIG / "training" / {"egnet": "egnet_nightcity.yaml", "dannet": "dannet_pspnet.yaml"}[method]
+    plain, changed = values(method, base), values(method, base, ablation)
+    different = {name for name in vars(plain) if name != "config" and changed[name] != plain[name]}
+    expected = {"model"} if method == "egnet" else {"model", "loss", "data"}
+    assert different <= expected
+    assert bool(different) == (ablation.stem not in ("full", "no_pretraining"))
 
 
 def test_the_papers_numbers() -> None:
-    sections = values(CONFIG / "training" / "egnet_nightcity.yaml")
+    sections = values("egnet", CONFIG / "training" / "egnet_nightcity.yaml")
     model, loss, optimizer = sections["model"], sections["loss"], sections["optimizer"]
     assert (model.backbone, model.w1, model.w2) == ("resnet101", 1, 0.3)
     assert (loss.alpha, loss.beta, loss.class_weights) == (1, 0.01, None)
@@ -61,6 +67,20 @@ def test_the_papers_numbers() -> None:
     assert sections["run"].input_size == (900, 900)
 
 
+@pytest.mark.parametrize("network", ["pspnet", "deeplab", "refinenet"])
+def test_the_papers_numbers_of_dannet(network: str) -> None:
+    sections = values("dannet", CONFIG / "training" / f"dannet_{network}.yaml")
+    model, loss, data, pairs = sections["model"], sections["loss"], sections["data"], sections["data"].pairs
+    assert (model.segmentation_network, model.backbone, model.relighting_width) == (network, "resnet101", 64)
+    assert (loss.light, loss.adversarial, loss.gamma, loss.static) == (0.01, 0.01, 1, "neighbourhood")
+    optimizer, discriminator = sections["optimizer"], sections["discriminator"]
+    assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("sgd", 2.5e-4, 0.9)
+    assert (optimizer.weight_decay, discriminator.lr, discriminator.betas) == (5e-4, 2.5e-4, (0.9, 0.99))
+    assert (sections["schedule"].iterations, sections["schedule"].power, data.batch_size) == (50_000, 0.9, 2)
+    assert (data.crop, data.scale, pairs.crop, pairs.scale) == ((512, 512), (0.5, 1), (960, 960), (0.9, 1.1))
+    assert sections["run"].input_size == (540, 960)
+
+
 @pytest.mark.parametrize("path", sorted((CONFIG / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_study_names_recipes_that_are_there(path: Path) -> None:
     parser = ArgumentParser()
@@ -68,6 +88,6 @@ def test_study_names_recipes_that_are_there(path: Path) -> None:
     parser.add_function_arguments(study)
     arguments = parser.instantiate(parser.parse_args(["--config", str(path), "--data_root", "."]))
     for variant in arguments["variants"].values():
-        sections = values(*(Path(recipe.absolute) for recipe in variant.recipes))
-        assert sections["data"].validation == []
-    assert len(arguments["variants"]) == 7 and len(arguments["seeds"]) == 3
+        values(variant.method, *(Path(recipe.absolute) for recipe in variant.recipes))
+        assert variant.starts_from is None or variant.starts_from in arguments["variants"]
+    assert len(arguments["variants"]) >= 7 and len(arguments["seeds"]) == 3

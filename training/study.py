@@ -40,10 +40,12 @@ class Variant:
     Attributes:
         method: see ``night-seg train``.
         recipes: its recipe; a later file goes before an earlier one. Relative to the study's file.
+        starts_from: an earlier variant whose model of the same seed this one starts from, or None.
     """
 
     method: str
     recipes: list[Path_fr]
+    starts_from: str | None = None
 
 
 def study(
@@ -68,12 +70,18 @@ def study(
     runs = {name: folder / name.replace(" ", "_") for name in variants}
     if len(set(runs.values())) < len(runs):
         raise ValueError(f"two variants would share a folder, give them other names: {', '.join(variants)}")
+    _check_starts(variants)
     opened = {test: build_validation(source, data_root) for test, source in tests.items()}
     scores: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in variants}
     for seed in seeds:
         for name, variant in variants.items():
             run = runs[name] / f"seed{seed}"
-            train_variant(variant, seed, data_root, run)
+            options = ["--data.root", data_root, "--run.out", str(run), "--run.seed", str(seed)]
+            options += ["--run.validate_every", "0"]  # each model is scored when it is trained
+            if variant.starts_from is not None:
+                start = runs[variant.starts_from] / f"seed{seed}" / "model.safetensors"
+                options += ["--model.checkpoint", str(start)]
+            train_variant(variant, options, run)
             for test in tests:
                 score = score_run(run, test, tests[test], opened[test], device)
                 scores[name].setdefault(test, []).append(score)
@@ -83,18 +91,30 @@ def study(
     print(format_table(scores))
 
 
-def train_variant(variant: Variant, seed: int, data_root: str, run: Path) -> None:
+def _check_starts(variants: dict[str, Variant]) -> None:
+    names = list(variants)
+    for name, variant in variants.items():
+        start = variant.starts_from
+        if start is not None and start not in names[: names.index(name)]:
+            raise ValueError(f"variant {name!r} starts from {start!r}, which is no variant before it")
+
+
+def train_variant(variant: Variant, options: list[str], run: Path) -> None:
     """Train to the end, in a process of its own; does nothing for a run that is complete.
+
+    Args:
+        options: that go before the recipe's values.
+        run: folder of the run.
 
     Raises:
         ValueError: the training failed, or the folder holds the run of another recipe.
         KeyboardInterrupt: it was stopped.
     """
-    options = [argument for recipe in variant.recipes for argument in ("--config", str(recipe.absolute))]
-    options += ["--data.root", data_root, "--run.out", str(run), "--run.seed", str(seed)]
+    recipes = [argument for recipe in variant.recipes for argument in ("--config", str(recipe.absolute))]
+    options = recipes + options
     parser = recipe_parser(training_function(variant.method), "night-seg study")
     recipe = yaml.safe_load(parser.dump(parser.parse_args(options)))
-    check_same(run / "recipe.yaml", recipe, {"data.root", "data.workers"})
+    check_same(run / "recipe.yaml", recipe, {"data.root", "data.workers", "model.checkpoint"})
     if is_complete(run, recipe["schedule"]["iterations"]):
         return
     if (run / "state.pt").is_file():
