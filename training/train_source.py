@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class SourceModelConfig:
 
     segmentation_network: str
     backbone: str
-    network: dict[str, Any]
+    network: dict[str, Any] = field(default_factory=dict)
     pretrained: str | None = None
     checkpoint: str | None = None
 
