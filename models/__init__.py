@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from night_seg_ros.models.factory import MODELS, build_model
+from night_seg_ros.models.factory import METHODS, build_model
 from night_seg_ros.models.output import SegmentationOutput
 
-__all__ = ["MODELS", "SegmentationOutput", "build_model"]
+__all__ = ["METHODS", "SegmentationOutput", "build_model"]

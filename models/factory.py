@@ -10,7 +10,10 @@ from torch import nn
 from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, DANNet
 from night_seg_ros.models.egnet import EGNet
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet, **SEGMENTATION_NETWORKS}
+METHODS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet}
+"""The published methods, which nodes and commands know by name."""
+
+MODELS: dict[str, Callable[..., nn.Module]] = {**METHODS, **SEGMENTATION_NETWORKS}
 
 
 def build_model(

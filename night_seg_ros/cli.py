@@ -15,6 +15,10 @@ COMMANDS = {
     "play": ("night_seg_ros.play_node", "play a bag, video or image folder as camera topics"),
     "import-weights": ("night_seg_ros.import_weights", "make a checkpoint of published weights"),
     "evaluate": ("night_seg_ros.training.evaluate", "score a model on labelled images"),
+    "submit": (
+        "night_seg_ros.training.submit",
+        "write and check the archive that a benchmark's server scores",
+    ),
     "check-data": ("night_seg_ros.training.check_data", "look a data set over: faults, statistics, plots"),
     "train": ("night_seg_ros.training.command", "train a method from a recipe"),
     "study": ("night_seg_ros.training.study", "train variants with several seeds and compare them"),

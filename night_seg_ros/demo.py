@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from night_seg_ros.contact_sheet import contact_sheet
 from night_seg_ros.image_files import write_image
-from night_seg_ros.models import MODELS
+from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.models.files import write_bytes
 from night_seg_ros.node_processes import NodeError, NodeProcesses
@@ -238,7 +238,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)"
     )
-    parser.add_argument("--model", default="egnet", choices=list(MODELS), help="the network (default: egnet)")
+    parser.add_argument(
+        "--model", default="egnet", choices=list(METHODS), help="the network (default: egnet)"
+    )
     parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--topic", default="", help="image topic of a bag that has several")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from night_seg_ros.models import MODELS
+from night_seg_ros.models import METHODS
 from night_seg_ros.models.classes import CLASSES, PALETTE
 from night_seg_ros.segmenter import PRECISIONS
 
@@ -32,7 +32,7 @@ class Parameter:
 
 
 PARAMETERS: dict[str, Parameter] = {
-    "model": Parameter("egnet", "the network", choices=tuple(MODELS)),
+    "model": Parameter("egnet", "the network", choices=tuple(METHODS)),
     "weights": Parameter(
         "", "path of a .safetensors checkpoint; empty: the demonstration weights of the model"
     ),

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from night_seg_ros.image_files import CODECS, VideoFile, write_image
-from night_seg_ros.models import MODELS
+from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.segmenter import PRECISIONS, Segmenter
 from night_seg_ros.sources import Frame, Images, Source, SourceError, open_source
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--model", default="egnet", choices=list(MODELS), help="whose demonstration weights")
+    parser.add_argument("--model", default="egnet", choices=list(METHODS), help="whose demonstration weights")
     parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
