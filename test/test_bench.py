@@ -91,12 +91,41 @@ def test_plain_is_float32_and_channels_first(command, monkeypatch) -> None:
     monkeypatch.setattr(bench, "WARM_UP", 1)
     assert main(command) == 0
     # Fabric gives back its outputs in float32, computed in bf16: there, most values need 8 bits only.
-    assert len(seen[True]) == len(seen[False]) == 1 + 3 * 2
+    assert len(seen[True]) == len(seen[False]) == 1 + 1 + 3 * 2  # warm-up, memory, rounds
     assert all(logits.dtype == torch.float32 for logits in seen[True])
     in_bf16 = [torch.equal(logits, logits.bfloat16().float()) for logits in seen[False]]
     assert all(in_bf16) and not any(torch.equal(x, x.bfloat16().float()) for x in seen[True])
     for values in weights.values():
-        assert len(np.unique(values)) == 7
+        assert len(np.unique(values)) == 8
+
+
+def test_dannet_holds_one_graph_at_a_time(tmp_path: Path, capsys) -> None:
+    """At most 60 % of what all graphs together keep, in the same precision."""
+    values = yaml.safe_load((RECIPE.parent / "dannet_synthetic.yaml").read_text())
+    values["model"] |= {"backbone": "resnet10", "relighting_width": 4}
+    sizes = {"crop": [64, 64], "canvas": [64, 96]}
+    values["data"] |= {"batch_size": 2, "workers": 0, "pairs": values["data"]["pairs"] | sizes, **sizes}
+    values["run"] |= {"accelerator": "cpu", "precision": "32-true"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
+    argv = ["bench", "train", "dannet", "--config", str(tmp_path / "recipe.yaml"), "--rounds=1", "--steps=1"]
+    assert main([*argv, "--json", str(tmp_path / "bench.json")]) == 0
+    result = json.loads((tmp_path / "bench.json").read_text())
+    assert 0 < result["saved_mib"] <= 0.6 * result["plain_saved_mib"]
+    assert f"plain {result['plain_saved_mib']:.0f} MiB" in capsys.readouterr().out
+
+
+def test_what_is_kept_for_backward() -> None:
+    x = torch.ones(256, requires_grad=True)  # 1 KiB
+
+    def one_after_the_other() -> None:
+        for _ in range(3):
+            x.exp().sum().backward()  # exp keeps its result
+
+    def at_once() -> None:
+        torch.stack([x.exp().sum() for _ in range(3)]).sum().backward()
+
+    assert bench.peak_saved(one_after_the_other) == 1024
+    assert bench.peak_saved(at_once) == 3 * 1024
 
 
 @pytest.mark.parametrize(
@@ -110,4 +139,4 @@ def test_bad_input_is_named(command, change: list[str], message: str, capsys) ->
 
 def test_a_name_that_is_not_there(capsys) -> None:
     assert main(["bench", "train", "nothing"]) == 2
-    assert "methods: egnet" in capsys.readouterr().err
+    assert "methods: egnet, source, dannet" in capsys.readouterr().err

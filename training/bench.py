@@ -27,7 +27,15 @@ from night_seg_ros.training.engine import (
     ScheduleConfig,
 )
 from night_seg_ros.training.evaluate import write_json
+from night_seg_ros.training.pairs import AdaptationDataConfig
+from night_seg_ros.training.train_dannet import (
+    DANNetLossConfig,
+    DANNetMethod,
+    DANNetModelConfig,
+    DiscriminatorConfig,
+)
 from night_seg_ros.training.train_egnet import EGNetMethod, LossConfig, ModelConfig
+from night_seg_ros.training.train_source import SourceLossConfig, SourceMethod, SourceModelConfig
 
 WARM_UP = 3  # steps and batches that don't count: kernels get chosen, workers start
 
@@ -51,12 +59,61 @@ def bench_egnet(
         steps: of each per turn.
         json: also write the result to this file.
     """
-    method, plain = EGNetMethod(model, loss, optimizer), EGNetMethod(model, loss, optimizer)
+    bench_recipe(lambda: EGNetMethod(model, loss, optimizer), schedule, data, run, rounds, steps, json)
+
+
+def bench_source(
+    model: SourceModelConfig,
+    loss: SourceLossConfig,
+    optimizer: OptimizerConfig,
+    schedule: ScheduleConfig,
+    data: DataConfig,
+    run: RunConfig,
+    *,
+    rounds: int = 5,
+    steps: int = 5,
+    json: str | None = None,
+) -> None:
+    """Speed of the training on the source, see ``bench_egnet``."""
+    bench_recipe(lambda: SourceMethod(model, loss, optimizer), schedule, data, run, rounds, steps, json)
+
+
+def bench_dannet(
+    model: DANNetModelConfig,
+    loss: DANNetLossConfig,
+    optimizer: OptimizerConfig,
+    discriminator: DiscriminatorConfig,
+    schedule: ScheduleConfig,
+    data: AdaptationDataConfig,
+    run: RunConfig,
+    *,
+    rounds: int = 5,
+    steps: int = 5,
+    json: str | None = None,
+) -> None:
+    """Speed of DANNet's training with a recipe, see ``bench_egnet``."""
+
+    def build() -> Method:
+        return DANNetMethod(model, loss, optimizer, discriminator)
+
+    bench_recipe(build, schedule, data, run, rounds, steps, json)
+
+
+def bench_recipe(
+    build: Callable[[], Method],
+    schedule: ScheduleConfig,
+    data: DataConfig,
+    run: RunConfig,
+    rounds: int,
+    steps: int,
+    json: str | None,
+) -> None:
+    """Measure, print and write; ``build`` makes the method, each time anew."""
     with tempfile.TemporaryDirectory() as folder:
         run = replace(run, out=folder, devices=1, nodes=1)
         schedule = replace(schedule, iterations=10**9)  # more than are measured
-        engine = Engine(method, replace(data, validation=[]), schedule, run, resume=False)
-        result = bench_training(engine, plain, rounds, steps)
+        engine = Engine(build(), replace(data, validation=[]), schedule, run, resume=False)
+        result = bench_training(engine, build(), rounds, steps)
     print(format_training(result))
     if json is not None:
         write_json(json, result)
@@ -65,8 +122,9 @@ def bench_egnet(
 def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> dict[str, Any]:
     """Measure the input pipeline, the engine's step, and a plain step of the same networks.
 
-    Plain is PyTorch as it comes: float32, channels first, no moving average. The two steps get one batch
-    again and again and take turns, so that other work on the machine slows both.
+    Plain is PyTorch as it comes: float32, channels first, no moving average, and one backward pass for all
+    losses together. The two steps get one batch again and again and take turns, so that other work on the
+    machine slows both.
 
     Args:
         engine: of a recipe; its steps count as training.
@@ -78,7 +136,8 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
         Images per second of ``input``, ``step`` and ``plain``, the steps' at the median of the rounds;
         ``speedup``: step / plain, the median over the rounds, and ``speedup_range``, its least and most;
         ``slower``: ``input`` or ``step``, for which the other one waits; ``peak_memory_mib`` of training
-        (on a GPU its memory, else this process's); ``device``, ``precision``, ``batch_size``, ``crop``
+        (on a GPU its memory, else this process's); ``saved_mib`` and ``plain_saved_mib``: what the steps
+        keep for their backward passes, at most; ``device``, ``precision``, ``batch_size``, ``crop``
         (height, width), ``workers``.
 
     Raises:
@@ -97,6 +156,7 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
         "plain": lambda: plain_step(plain, optimizers, plain_batch),
     }
     seconds_per_call(turns["plain"], WARM_UP, device)
+    saved = {name: peak_saved(turn) for name, turn in turns.items()}
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for _ in tqdm(range(rounds), "steps", unit="round"):
         for name, turn in turns.items():
@@ -115,6 +175,8 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
         "speedup_range": [min(ratios), max(ratios)],
         "slower": "input" if input_rate < rates["step"] else "step",
         "peak_memory_mib": peak_memory / 2**20,
+        "saved_mib": saved["step"] / 2**20,
+        "plain_saved_mib": saved["plain"] / 2**20,
     }
 
 
@@ -139,12 +201,37 @@ def prepare_plain(method: Method, device: torch.device) -> dict[str, Optimizer]:
 
 
 def plain_step(method: Method, optimizers: dict[str, Optimizer], batch: Batch) -> None:
-    """A training step as it is written without an engine."""
+    """A training step as it is written without an engine: the sum of all losses goes back at once."""
     for optimizer in optimizers.values():
         optimizer.zero_grad()
-    method.step(batch, Tensor.backward)
+    losses: list[Tensor] = []
+    method.step(batch, losses.append)
+    torch.stack(losses).sum().backward()
     for optimizer in optimizers.values():
         optimizer.step()
+
+
+def peak_saved(function: Callable[[], object]) -> int:
+    """Bytes of the tensors that are kept for backward passes, at most at one time; parameters are among them.
+
+    A tensor that two operations keep counts twice.
+    """
+    held = most = 0
+
+    class Saved:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal held, most
+            self.tensor = tensor
+            held += tensor.nbytes
+            most = max(most, held)
+
+        def __del__(self) -> None:
+            nonlocal held
+            held -= self.tensor.nbytes
+
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+        function()
+    return most
 
 
 def seconds_per_call(function: Callable[[], object], calls: int, device: torch.device) -> float:
@@ -186,11 +273,16 @@ def format_training(result: dict[str, Any]) -> str:
             f"training step  {result['step']:9.1f} images/s: {waits[result['slower']]}",
             f"plain loop     {result['plain']:9.1f} images/s  (float32, channels first)",
             f"step / plain   {result['speedup']:9.2f}           ({low:.2f} to {high:.2f})",
+            f"kept for backward: {result['saved_mib']:.0f} MiB, plain {result['plain_saved_mib']:.0f} MiB",
         ]
     )
 
 
-TRAININGS = {"egnet": bench_egnet}
+TRAININGS: dict[str, Callable[..., None]] = {
+    "egnet": bench_egnet,
+    "source": bench_source,
+    "dannet": bench_dannet,
+}
 
 
 def main(argv: list[str]) -> int:
