@@ -73,7 +73,8 @@ setup(
             "ros-sensor-msgs==5.3.*",
             "ros-std-msgs==5.3.*",
         ],
-        "train": ["jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard"],
+        # docstring-parser: --help then tells what each value of a recipe means.
+        "train": ["docstring-parser", "jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard"],
         "test": [
             "colcon-common-extensions",
             "colcon-ros",

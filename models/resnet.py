@@ -188,7 +188,13 @@ def read_pretrained(source: str, backbone: str) -> dict[str, Tensor]:
         if backbone == "resnet10":
             raise ValueError("torchvision has no weights for resnet10; give the path of a file")
         weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
-        return dict(weights.get_state_dict(progress=True, check_hash=True))
+        try:
+            return dict(weights.get_state_dict(progress=True, check_hash=True))
+        except (OSError, RuntimeError) as error:
+            raise ValueError(
+                f"can't download the ImageNet weights {weights.url} ({error}): fetch them elsewhere and give "
+                "the path of the file instead of 'torchvision'"
+            ) from error
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"no pretrained weights at {path}: give 'torchvision' or a file")

@@ -27,7 +27,7 @@ from night_seg_ros.training.data import (
     TrainingStream,
 )
 from night_seg_ros.training.datasets import DataError
-from night_seg_ros.training.engine import ScheduleConfig, poly_factor, source_name
+from night_seg_ros.training.engine import ScheduleConfig, moving_average, poly_factor, source_name
 from night_seg_ros.training.street import StreetScene
 from night_seg_ros.training.train_egnet import main
 
@@ -321,3 +321,34 @@ def test_labels_are_needed(tmp_path: Path) -> None:
     cv2.imwrite(str(image), np.zeros((40, 50, 3), np.uint8))
     with pytest.raises(DataError, match="dark_zurich, split 'test', has no labels"):
         stream(tmp_path, dataset="dark_zurich", split="test")
+
+
+def test_the_average_soon_forgets_the_start() -> None:
+    """After 100 steps, a decay of 0.999 alone would leave nine tenths of the random start."""
+    average, values = [torch.zeros(1)], [torch.ones(1)]
+    for step in range(1, 101):  # the first step copies
+        moving_average(0.999)(average, values, step)
+    assert average[0].item() > 0.99
+    late = [torch.zeros(1)]
+    moving_average(0.999)(late, values, 100_000)
+    assert late[0].item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_scores_are_told(streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {"schedule.iterations": 2, "run.validate_every": 2}
+    assert main(recipe(streets, tmp_path / "run", **changes)) == 0
+    score = load_model(tmp_path / "run" / "model.safetensors")[1]["scores"][f"{streets.name}/train"]
+    assert f"step 2: {streets.name}/train: mIoU {100 * score['miou']:.1f} %" in capsys.readouterr().err
+
+
+def test_no_step_is_refused(streets: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="schedule.iterations is 0"):
+        main(recipe(streets, tmp_path / "run", **{"schedule.iterations": 0}))
+
+
+def test_help_tells_what_values_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "height and width of the training crops in pixels" in text
+    assert "exponential moving average" in text

@@ -32,6 +32,8 @@ RUN_KEPT = {"run.seed", "run.ema"}
 def main(argv: list[str]) -> int:
     """Hand over to a method's script."""
     if not argv or argv[0] not in METHODS:
+        if argv and not argv[0].startswith("-"):
+            print(f"night-seg train: no method {argv[0]!r}", file=sys.stderr)
         print(
             f"usage: night-seg train METHOD --config RECIPE ...\nmethods: {', '.join(METHODS)}",
             file=sys.stderr,
@@ -123,7 +125,7 @@ def recipe_parser(function: Callable[..., object], program: str) -> ArgumentPars
         function: its arguments are the sections of the recipe.
         program: as the user calls it.
     """
-    parser = ArgumentParser(prog=program, description=function.__doc__)
+    parser = ArgumentParser(prog=program, description=(function.__doc__ or "").split("\n\n")[0])
     parser.add_argument(
         "--config", action="config", help="recipe (YAML), e.g. config/training/egnet_demo.yaml"
     )

@@ -71,5 +71,5 @@ def _draw_bars(title: str, series: dict[str, np.ndarray]) -> tuple[Figure, Axes]
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
     axes.set_title(title)
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside upper center")
     return figure, axes

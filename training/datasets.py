@@ -322,8 +322,8 @@ class FolderPairs(Dataset[dict[str, Any]]):
 
     Args:
         root: folder of the images.
-        list_file: lines ``night,day``, each the path of an image below the root. A first line that names no
-            images is a heading.
+        list_file: lines ``night,day``, each the path of an image below the root. A first line of two plain
+            words is a heading.
 
     Raises:
         DataError: a line is of another form, or an image is missing.
@@ -335,7 +335,7 @@ class FolderPairs(Dataset[dict[str, Any]]):
             names = line.split(",")
             if len(names) != 2:
                 raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line!r}")
-            if number == 1 and not any(Path(name).suffix for name in names):
+            if number == 1 and all(name.strip().isalpha() for name in names):
                 continue
             night, day = (self.find(Path(root), name.strip()) for name in names)
             for image in (night, day):

@@ -41,6 +41,7 @@ from night_seg_ros.training.evaluate import evaluate
 from night_seg_ros.training.launchers import launched_processes
 
 Batch = dict[str, Tensor]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -65,14 +66,21 @@ class ScheduleConfig:
     """Length and learning rate: linear warm-up, then ``(1 - step / iterations) ** power``.
 
     Attributes:
-        iterations: training steps.
+        iterations: training steps, 1 or more.
         power: of the poly schedule.
         warmup: steps over which the rate rises from 0.
+
+    Raises:
+        ValueError: no step.
     """
 
     iterations: int
     power: float
     warmup: int
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ValueError(f"schedule.iterations is {self.iterations}: give 1 or more")
 
 
 @dataclass
@@ -86,13 +94,15 @@ class RunConfig:
         devices: processes per machine, one per GPU; torchrun and Slurm bring their own number.
         nodes: machines; likewise.
         precision: ``auto`` (bf16 where the device computes in it), ``bf16-mixed`` or ``32-true``.
-        ema: decay of the exponential moving average of the weights, which is what is exported; 0 exports the
-            last weights.
+        ema: decay, after the first steps, of the exponential moving average of the weights, which is what is
+            exported; 0 exports the last weights.
         input_size: size at which the exported model sees an image: its shorter side in pixels, or an exact
             height and width.
         storage: of the exported model, see ``save_checkpoint``.
-        log_every, picture_every, validate_every: in steps, 0 for never.
-        save_every: in steps; 0 for the end only. A run that is stopped is saved in any case.
+        log_every: steps between two entries of losses in the logs, 0 for never.
+        picture_every: steps between two pictures in the logs, 0 for never.
+        save_every: steps between two savings; 0 for the end only. A run that is stopped is saved in any case.
+        validate_every: steps between two scores, 0 for never.
     """
 
     out: str
@@ -172,6 +182,16 @@ def poly_factor(step: int, config: ScheduleConfig) -> float:
     return warmup * (1 - step / config.iterations) ** config.power
 
 
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Exponential moving average whose decay rises to ``decay``: early steps are soon forgotten."""
+
+    def update(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
+        steps = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averages, values, count)
+
+    return update
+
+
 @contextmanager
 def rank_zero_first(fabric: Fabric) -> Iterator[None]:
     """Rank 0 goes first, the others follow, also if it fails: then each meets the error and can report it.
@@ -243,9 +263,7 @@ class Engine:
         for loss in method.losses.values():
             loss.to(self.fabric.device)
         self.average = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(run.ema), use_buffers=True)
-            if run.ema
-            else None
+            AveragedModel(model, multi_avg_fn=moving_average(run.ema), use_buffers=True) if run.ema else None
         )
         self.model = model
         self.exported = model if self.average is None else self.average.module
@@ -370,6 +388,10 @@ class Engine:
             metrics.reduce(self._sum)
             scores = metrics.compute()
             self.scores[name] = {"step": self.step, **scores}
+            if fabric.is_global_zero and scores["miou"] is not None:
+                over_all, over_truth = (f"{100 * scores[key]:.1f} %" for key in ("miou", "miou_truth"))
+                told = f"step {self.step}: {name}: mIoU {over_all}, over the truth's classes {over_truth}"
+                tqdm.write(told, sys.stderr)
             logged = {f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}
             fabric.log_dict({key: score for key, score in logged.items() if score is not None}, self.step)
 

@@ -190,7 +190,7 @@ def _mean_and_deviation(runs: list[dict[str, Any]], key: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg study``."""
-    parser = ArgumentParser(prog="night-seg study", description=study.__doc__)
+    parser = ArgumentParser(prog="night-seg study", description=(study.__doc__ or "").split("\n\n")[0])
     parser.add_argument("--config", action="config", help="the study, such as config/studies/egnet.yaml")
     parser.add_function_arguments(study)
     arguments = parser.parse_args(argv)

@@ -37,8 +37,10 @@ class ModelConfig:
     Attributes:
         backbone: see ``models.resnet.BACKBONES``.
         output_stride: 8, 16 or 32.
-        w1, w2: weights of Eq. 1.
-        guidance, exposure: the paper's ablations, see ``EGNet``.
+        w1: weight of the plain features in Eq. 1.
+        w2: weight of the attended features in Eq. 1.
+        guidance: how exposure guides the segmentation; all but ``attention`` are ablations, see ``EGNet``.
+        exposure: what is known of it; all but ``stream`` are ablations, see ``EGNet``.
         pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for
             random ones.
         checkpoint: a checkpoint of the same network to start from, or None.
@@ -56,7 +58,13 @@ class ModelConfig:
 
 @dataclass
 class LossConfig:
-    """``alpha * cross-entropy + beta * L1`` (see ``EGNetLoss``)."""
+    """``alpha * cross-entropy + beta * L1`` (see ``EGNetLoss``).
+
+    Attributes:
+        alpha: weight of the cross-entropy.
+        beta: weight of the exposure's L1 distance.
+        class_weights: weight of each class in the cross-entropy, or None for 1.
+    """
 
     alpha: float
     beta: float
