@@ -236,3 +236,32 @@ def test_unknown_parts_are_named() -> None:
         build_model("dannet", segmentation_network="unet")
     with pytest.raises(ValueError, match="can't be built"):
         build_model("dannet", segmentation_network="refinenet", output_stride=16)
+
+
+def test_node_publishes_the_relit_image(
+    tmp_path: Path, ros_domain: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
+    from node_bench import Bench, new_header, scene
+
+    from night_seg_ros.conversion import array_to_image
+
+    torch.manual_seed(0)
+    model = build_model("dannet", backbone="resnet10", relighting_width=4, output_stride=16)
+    weights = tmp_path / "w.safetensors"
+    save_checkpoint(weights, model, {})
+    bench = Bench(capfd, model="dannet", weights=str(weights))
+    try:
+        bench.until_active()
+        bench.listen("labels", "relit", "exposure")
+        frame, header = scene(48, 80), new_header()
+        bench.camera().publish(array_to_image(frame, "bgr8", header))
+        expected = Segmenter(weights, device="cpu", precision="fp32")(frame)
+        assert expected.relit is not None
+        for topic, image in (("labels", expected.labels), ("relit", expected.relit)):
+            answer = bench.answer(topic, header)
+            assert image is not None and bytes(answer.data) == image.tobytes()
+        assert bytes(bench.answer("exposure", header).data) == frame.max(axis=2).tobytes()
+        assert (answer.encoding, answer.height, answer.width) == ("bgr8", 48, 80)
+    finally:
+        bench.close()

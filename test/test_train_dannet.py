@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -367,3 +370,31 @@ def test_errors_before_the_first_step(
     assert main(["train", "dannet", *argv]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_two_processes(source: Path, tmp_path: Path) -> None:
+    """Three backward passes a step, discriminators that are frozen in between: all that DDP minds."""
+    out = tmp_path / "run"
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "night_seg_ros.cli"]
+    changes = {"model.checkpoint": source, "data.batch_size": 2}
+    command = [sys.executable, "-m", *launcher, "train", "dannet", *small("dannet_synthetic", out, **changes)]
+    done = subprocess.run(
+        command,
+        cwd=CONFIG.parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_model(out / "model.safetensors")[1]["iterations"] == 3
+
+    # The gradients are means over the processes: one process with the whole batch ends near the same weights.
+    assert main(["train", "dannet", *small("dannet_synthetic", tmp_path / "one", **changes)]) == 0
+    two, one = (
+        load_model(folder / "model.safetensors")[0].state_dict() for folder in (out, tmp_path / "one")
+    )
+    start = load_model(source)[0].state_dict()["classifier.weight"]
+    key = "segmentation_network.classifier.weight"
+    moved, apart = (two[key] - start).norm(), (two[key] - one[key]).norm()
+    assert 0 < moved and apart < 0.5 * moved
