@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 
 class Discriminator(nn.Sequential):
@@ -23,6 +23,3 @@ class Discriminator(nn.Sequential):
             layers.append(nn.Conv2d(channels[i], channels[i + 1], kernel_size=4, stride=stride, padding=1))
             layers.append(nn.LeakyReLU(0.2, inplace=True))
         super().__init__(*layers, nn.Conv2d(channels[-1], 1, kernel_size=4, padding=1))
-
-    def forward(self, prediction: Tensor) -> Tensor:
-        return super().forward(prediction)

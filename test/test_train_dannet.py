@@ -355,6 +355,22 @@ def test_from_source_to_dannet(source: Path, tmp_path: Path, capsys) -> None:
     }
 
 
+@pytest.mark.parametrize("method", ["source", "dannet"])
+def test_resume_continues_bit_for_bit(method: str, source: Path, tmp_path: Path) -> None:
+    """With dropout, which must draw the same after a resume."""
+    states = []
+    for name, parts in (("whole", [3]), ("parts", [2, 3])):
+        argv = ["train", method, *small(f"{method}_synthetic", tmp_path / name)]
+        argv += [f"--model.checkpoint={source}", "--schedule.power=0"]  # a rate that knows no end
+        for number, steps in enumerate(parts):
+            resume = ["--resume"] if number else []
+            assert main([*argv, f"--schedule.iterations={steps}", *resume]) == 0
+        states.append(torch.load(tmp_path / name / "state.pt", weights_only=True)["networks"])
+    for name, network in states[0].items():
+        for key, value in network.items():
+            assert torch.equal(value, states[1][name][key]), (name, key)
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [

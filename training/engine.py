@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
@@ -341,6 +342,9 @@ class Engine:
             name: value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
             for name, value in batch.items()
         }
+        # Dropout draws by seed, step and process, as the data does: also after a resume.
+        entropy = (self.run.seed, 7, self.step, self.fabric.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
         report = self.method.step(batch, self.fabric.backward)
         stop = self._agree(report.losses, stopped())
         for optimizer in self.optimizers.values():
