@@ -126,7 +126,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--split", default="test")
     parser.add_argument(
-        "--model", default="dannet", choices=list(METHODS), help="whose demonstration weights to take"
+        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights to take"
     )
     parser.add_argument("--weights", type=Path, help="a checkpoint of your own")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
