@@ -16,87 +16,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from night_seg_ros.training.command import recipe_parser
+from night_seg_ros.training.command import METHODS, method_class, recipe_parser, training_function
 from night_seg_ros.training.data import DataConfig, training_loader
-from night_seg_ros.training.engine import (
-    Batch,
-    Engine,
-    Method,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-)
+from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig, ScheduleConfig
 from night_seg_ros.training.evaluate import write_json
-from night_seg_ros.training.pairs import AdaptationDataConfig
-from night_seg_ros.training.train_dannet import (
-    DANNetLossConfig,
-    DANNetMethod,
-    DANNetModelConfig,
-    DiscriminatorConfig,
-)
-from night_seg_ros.training.train_egnet import EGNetMethod, LossConfig, ModelConfig
-from night_seg_ros.training.train_source import SourceLossConfig, SourceMethod, SourceModelConfig
 
 WARM_UP = 3  # steps and batches that don't count: kernels get chosen, workers start
-
-
-def bench_egnet(
-    model: ModelConfig,
-    loss: LossConfig,
-    optimizer: OptimizerConfig,
-    schedule: ScheduleConfig,
-    data: DataConfig,
-    run: RunConfig,
-    *,
-    rounds: int = 5,
-    steps: int = 5,
-    json: str | None = None,
-) -> None:
-    """Speed of EGNet's training with a recipe, in one process; writes nothing to run.out.
-
-    Args:
-        rounds: how often the training step and the plain one take turns.
-        steps: of each per turn.
-        json: also write the result to this file.
-    """
-    bench_recipe(lambda: EGNetMethod(model, loss, optimizer), schedule, data, run, rounds, steps, json)
-
-
-def bench_source(
-    model: SourceModelConfig,
-    loss: SourceLossConfig,
-    optimizer: OptimizerConfig,
-    schedule: ScheduleConfig,
-    data: DataConfig,
-    run: RunConfig,
-    *,
-    rounds: int = 5,
-    steps: int = 5,
-    json: str | None = None,
-) -> None:
-    """Speed of the training on the source, see ``bench_egnet``."""
-    bench_recipe(lambda: SourceMethod(model, loss, optimizer), schedule, data, run, rounds, steps, json)
-
-
-def bench_dannet(
-    model: DANNetModelConfig,
-    loss: DANNetLossConfig,
-    optimizer: OptimizerConfig,
-    discriminator: DiscriminatorConfig,
-    schedule: ScheduleConfig,
-    data: AdaptationDataConfig,
-    run: RunConfig,
-    *,
-    rounds: int = 5,
-    steps: int = 5,
-    json: str | None = None,
-) -> None:
-    """Speed of DANNet's training with a recipe, see ``bench_egnet``."""
-
-    def build() -> Method:
-        return DANNetMethod(model, loss, optimizer, discriminator)
-
-    bench_recipe(build, schedule, data, run, rounds, steps, json)
 
 
 def bench_recipe(
@@ -106,17 +31,17 @@ def bench_recipe(
     run: RunConfig,
     rounds: int,
     steps: int,
-    json: str | None,
-) -> None:
-    """Measure, print and write; ``build`` makes the method, each time anew."""
+) -> dict[str, Any]:
+    """Measure the training of a recipe in one process, see ``bench_training``; writes nothing to run.out.
+
+    Args:
+        build: makes the method, each time anew.
+    """
     with tempfile.TemporaryDirectory() as folder:
         run = replace(run, out=folder, devices=1, nodes=1)
         schedule = replace(schedule, iterations=10**9)  # more than are measured
         engine = Engine(build(), replace(data, validation=[]), schedule, run, resume=False)
-        result = bench_training(engine, build(), rounds, steps)
-    print(format_training(result))
-    if json is not None:
-        write_json(json, result)
+        return bench_training(engine, build(), rounds, steps)
 
 
 def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> dict[str, Any]:
@@ -278,24 +203,28 @@ def format_training(result: dict[str, Any]) -> str:
     )
 
 
-TRAININGS: dict[str, Callable[..., None]] = {
-    "egnet": bench_egnet,
-    "source": bench_source,
-    "dannet": bench_dannet,
-}
-
-
 def main(argv: list[str]) -> int:
     """Entry of ``night-seg bench``."""
-    if argv[:1] != ["train"] or argv[1:2] == [] or argv[1] not in TRAININGS:
+    if argv[:1] != ["train"] or argv[1:2] == [] or argv[1] not in METHODS:
         print(
-            f"usage: night-seg bench train METHOD --config RECIPE ...\nmethods: {', '.join(TRAININGS)}",
+            f"usage: night-seg bench train METHOD --config RECIPE ...\nmethods: {', '.join(METHODS)}",
             file=sys.stderr,
         )
         return 0 if argv[-1:] in (["-h"], ["--help"]) else 2
-    function = TRAININGS[argv[1]]
-    parser = recipe_parser(function, f"night-seg bench train {argv[1]}")
-    values = parser.instantiate(parser.parse_args(argv[2:]))
-    del values["config"]
-    function(**values)
+    _, method, *rest = argv
+    parser = recipe_parser(training_function(method), f"night-seg bench train {method}")
+    parser.add_argument("--rounds", type=int, default=5, help="how often training and plain step take turns")
+    parser.add_argument("--steps", type=int, default=5, help="of each per turn")
+    parser.add_argument("--json", help="also write the result to this file")
+    arguments = parser.parse_args(rest)
+    sections = vars(parser.instantiate(arguments))
+    for name in ("config", "rounds", "steps", "json"):
+        del sections[name]
+    schedule, data, run = (sections.pop(name) for name in ("schedule", "data", "run"))
+    result = bench_recipe(
+        lambda: method_class(method)(**sections), schedule, data, run, arguments.rounds, arguments.steps
+    )
+    print(format_training(result))
+    if arguments.json is not None:
+        write_json(arguments.json, result)
     return 0

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -14,8 +15,10 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from night_seg_ros.models.files import write_bytes
 from night_seg_ros.training.datasets import DataError
+from night_seg_ros.training.engine import Method
 
-METHODS = {name: f"night_seg_ros.training.train_{name}" for name in ("egnet", "source", "dannet")}
+# The class of each method, which with its training function stands in the module train_NAME.
+METHODS = {"egnet": "EGNetMethod", "source": "SourceMethod", "dannet": "DANNetMethod"}
 
 # What may change between the start of a run and its going on, beside the section ``run`` less RUN_KEPT.
 MAY_CHANGE = {
@@ -44,8 +47,18 @@ def main(argv: list[str]) -> int:
 
 def training_function(method: str) -> Callable[..., Path]:
     """The function that trains a method of ``METHODS``; its arguments are the sections of the recipe."""
-    function: Callable[..., Path] = getattr(importlib.import_module(METHODS[method]), f"train_{method}")
+    function: Callable[..., Path] = getattr(_module(method), f"train_{method}")
     return function
+
+
+def method_class(method: str) -> Callable[..., Method]:
+    """A method of ``METHODS``; takes the recipe's sections but schedule, data, run."""
+    chosen: Callable[..., Method] = getattr(_module(method), METHODS[method])
+    return chosen
+
+
+def _module(method: str) -> ModuleType:
+    return importlib.import_module(f"night_seg_ros.training.train_{method}")
 
 
 def run_training(function: Callable[..., Path], program: str, argv: list[str] | None) -> int:

@@ -245,7 +245,7 @@ class BDD100KNightDataset(BDD100KDataset):
 TIMES_OF_DAY = ("labels/det_20/*.json", "labels/bdd100k_labels_images_*.json")
 
 
-def _numbered_lines(path: Path) -> list[tuple[int, str]]:
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a text file that are not empty, stripped, with their numbers from 1.
 
     Raises:
@@ -260,7 +260,7 @@ def _numbered_lines(path: Path) -> list[tuple[int, str]]:
 
 def _listed_names(path: Path, known: set[str]) -> set[str]:
     names = set()
-    for number, line in _numbered_lines(path):
+    for number, line in numbered_lines(path):
         name = Path(line).stem
         if name not in known:
             raise DataError(f"{path}, line {number}: the split has no image {name}")
@@ -313,62 +313,6 @@ class DarkZurichDataset(PublishedDataset):
             ("_gt_labelTrainIds.png", "_gt_labelIds.png"),
         ),
     )
-
-
-class FolderPairs(Dataset[dict[str, Any]]):
-    """Night images, each with the day image of about the same place, as a list names them.
-
-    Samples: ``night`` and ``day``, RGB (3, H, W) uint8, and the ``name`` of the night image.
-
-    Args:
-        root: folder of the images.
-        list_file: lines ``night,day``, each the path of an image below the root. A first line of two plain
-            words is a heading.
-
-    Raises:
-        DataError: a line is of another form, or an image is missing.
-    """
-
-    def __init__(self, root: str | Path, list_file: str | Path) -> None:
-        self.pairs: list[tuple[Path, Path]] = []
-        for number, line in _numbered_lines(Path(list_file)):
-            names = line.split(",")
-            if len(names) != 2:
-                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line!r}")
-            if number == 1 and all(name.strip().isalpha() for name in names):
-                continue
-            night, day = (self.find(Path(root), name.strip()) for name in names)
-            for image in (night, day):
-                if not image.is_file():
-                    raise DataError(f"{list_file}, line {number}: no image {image}")
-            self.pairs.append((night, day))
-        if not self.pairs:
-            raise DataError(f"{list_file} names no pairs: expected lines night,day")
-
-    @staticmethod
-    def find(root: Path, name: str) -> Path:
-        """The file that a name of the list stands for."""
-        return root / name.lstrip("/")
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        night, day = self.pairs[index]
-        return {"night": to_image(read_image(night)), "day": to_image(read_image(day)), "name": night.stem}
-
-
-class DarkZurichPairs(FolderPairs):
-    """Dark Zurich's pairs, by its owners' lists or their derivatives.
-
-    A name of the list is a path below the root or below its ``rgb_anon``; where it lacks the suffix, the end
-    of Dark Zurich's images, ``_rgb_anon.png``, is added.
-    """
-
-    @staticmethod
-    def find(root: Path, name: str) -> Path:
-        below = name.lstrip("/").removeprefix("rgb_anon/")
-        return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
 
 
 class NighttimeDrivingDataset(PublishedDataset):

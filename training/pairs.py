@@ -19,15 +19,13 @@ from night_seg_ros.training.data import DataConfig, TrainingStream
 from night_seg_ros.training.datasets import (
     SYNTHETIC,
     SYNTHETIC_TRAINING,
-    DarkZurichPairs,
     DataError,
-    FolderPairs,
+    numbered_lines,
+    read_image,
     to_image,
 )
 from night_seg_ros.training.sampling import EpochLane
 from night_seg_ros.training.street import StreetScene
-
-FILE_PAIRS = {"dark_zurich": DarkZurichPairs, "folder": FolderPairs}
 
 
 @dataclass
@@ -69,6 +67,65 @@ class AdaptationDataConfig(DataConfig):
     def open_stream(self, seed: int, cache: Path) -> Dataset[dict[str, torch.Tensor]]:
         source = TrainingStream(self, seed, cache)
         return AdaptationStream(source, PairStream(self.pairs, self.root, seed))
+
+
+class FolderPairs(Dataset[dict[str, Any]]):
+    """Night images, each with the day image of about the same place, as a list names them.
+
+    Samples: ``night`` and ``day``, RGB (3, H, W) uint8, and the ``name`` of the night image.
+
+    Args:
+        root: folder of the images.
+        list_file: lines ``night,day``, each the path of an image below the root. A first line of two plain
+            words is a heading.
+
+    Raises:
+        DataError: a line is of another form, or an image is missing.
+    """
+
+    def __init__(self, root: str | Path, list_file: str | Path) -> None:
+        self.pairs: list[tuple[Path, Path]] = []
+        for number, line in numbered_lines(Path(list_file)):
+            names = line.split(",")
+            if len(names) != 2:
+                raise DataError(f"{list_file}, line {number}: expected night,day, but it is {line!r}")
+            if number == 1 and all(name.strip().isalpha() for name in names):
+                continue
+            night, day = (self.find(Path(root), name.strip()) for name in names)
+            for image in (night, day):
+                if not image.is_file():
+                    raise DataError(f"{list_file}, line {number}: no image {image}")
+            self.pairs.append((night, day))
+        if not self.pairs:
+            raise DataError(f"{list_file} names no pairs: expected lines night,day")
+
+    @staticmethod
+    def find(root: Path, name: str) -> Path:
+        """The file that a name of the list stands for."""
+        return root / name.lstrip("/")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        night, day = self.pairs[index]
+        return {"night": to_image(read_image(night)), "day": to_image(read_image(day)), "name": night.stem}
+
+
+class DarkZurichPairs(FolderPairs):
+    """Dark Zurich's pairs, by its owners' lists or their derivatives.
+
+    A name of the list is a path below the root or below its ``rgb_anon``; where it lacks the suffix, the end
+    of Dark Zurich's images, ``_rgb_anon.png``, is added.
+    """
+
+    @staticmethod
+    def find(root: Path, name: str) -> Path:
+        below = name.lstrip("/").removeprefix("rgb_anon/")
+        return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
+
+
+FILE_PAIRS = {"dark_zurich": DarkZurichPairs, "folder": FolderPairs}
 
 
 class SyntheticPairs(Dataset[dict[str, Any]]):
