@@ -7,6 +7,7 @@ Nothing in such a file can run code.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,11 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), {**header["metadata"], "classes": header["classes"], "model": header["model"]}
 
 
-def load_weights(path: str | Path, model: nn.Module) -> None:
+def load_weights(path: str | Path, model: nn.Module) -> str:
     """Give a model the weights of a checkpoint, to train it further.
+
+    Returns:
+        SHA-256 of the file, by which it is known again.
 
     Raises:
         FileNotFoundError, CheckpointError: see ``load_model``; or the checkpoint's network is another one.
@@ -110,6 +114,7 @@ def load_weights(path: str | Path, model: nn.Module) -> None:
         built = ", ".join(f"{name} {value}" for name, value in metadata["model"].items())
         raise CheckpointError(f"{error}; the checkpoint's network is another one: {built}") from error
     model.load_state_dict(source.state_dict())
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def import_released(
@@ -158,7 +163,9 @@ def _read_released(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader has many types of error for a file that is not its own
         raise CheckpointError(f"{path} holds no weights that can be read safely ({error})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise CheckpointError(f"{path} is not a state dict: expected names of tensors and tensors")
     return state
 

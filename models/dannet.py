@@ -41,7 +41,8 @@ def class_weights(shares: Sequence[float], std: float, average: float = 1.0) -> 
     """Weights of the classes, larger for rare ones: ``-log(a_k)``, scaled and shifted (DANNet, Eq. 1, 2).
 
     Args:
-        shares: a_k, each class's share of the valid source pixels.
+        shares: a_k, each class's share of the valid source pixels. A class without any weighs as the rarest
+            of the others.
         std: sample standard deviation of the result: 0.05 in training, 0.16 in testing.
         average: mean of the result.
 
@@ -49,11 +50,12 @@ def class_weights(shares: Sequence[float], std: float, average: float = 1.0) -> 
         (classes,) float32, above 0.
 
     Raises:
-        ValueError: a share is not above 0, or ``std`` is so large that a weight is not.
+        ValueError: a share is below 0, all are 0 or equal, or ``std`` is too large: a weight is not above 0.
     """
-    if min(shares) <= 0:
-        raise ValueError(f"class shares must be above 0, but the least is {min(shares)}")
-    information = -torch.tensor(shares, dtype=torch.float64).log()
+    present = [share for share in shares if share > 0]
+    if min(shares) < 0 or len(set(shares)) == 1:
+        raise ValueError(f"class shares must be 0 or more, and not all the same: {list(shares)}")
+    information = -torch.tensor(shares, dtype=torch.float64).clamp(min=min(present)).log()
     weights = (information - information.mean()) / information.std() * std + average
     if weights.min() <= 0:
         raise ValueError(f"std {std} is too large: the least class weight would be {weights.min():.3f}")

@@ -85,9 +85,17 @@ def test_class_weights_are_the_released_ones(std: float) -> None:
     assert_near(class_weights(CITYSCAPES_SHARES, std), GOLDEN[f"class_weights_std{std}"])
 
 
+def test_a_class_without_a_share_weighs_as_the_rarest() -> None:
+    weights = class_weights([0.7, 0.2, 0.0, 0.1], 0.05)
+    assert torch.equal(weights[2], weights[3]) and weights[0] < weights[1] < weights[2]
+    assert weights.std().item() == pytest.approx(0.05) and weights.mean().item() == pytest.approx(1)
+
+
 def test_class_weights_need_shares_and_a_fitting_deviation() -> None:
-    with pytest.raises(ValueError, match="above 0, but the least is 0"):
-        class_weights([0.5, 0.5, 0.0], 0.05)
+    with pytest.raises(ValueError, match="0 or more, and not all the same"):
+        class_weights([0.5, 0.6, -0.1], 0.05)
+    with pytest.raises(ValueError, match="not all the same"):
+        class_weights([0.0, 0.0], 0.05)
     with pytest.raises(ValueError, match="std 2 is too large"):
         class_weights(CITYSCAPES_SHARES, 2)
 

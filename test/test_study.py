@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import torch
 import yaml
 
 from night_seg_ros.cli import main
+from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.training.street import StreetScene
 from night_seg_ros.training.study import format_table
 
@@ -170,3 +172,48 @@ def test_a_failed_training_is_named(folder: Path, tmp_path: Path, capsys: pytest
     arguments = ["--data_root", str(folder), "--out", str(tmp_path / "out")]
     assert main(["study", "--config", str(tmp_path / "study.yaml"), *arguments]) == 1
     assert "full/seed3: the training failed" in capsys.readouterr().err
+
+
+def test_variants_that_start_from_another(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    recipe = yaml.safe_load((folder / "base.yaml").read_text())
+    recipe["loss"]["beta"] = 0.1
+    recipe["model"] |= {"guidance": "attention", "checkpoint": None}
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
+    values["variants"] = {
+        "first": {"method": "egnet", "recipes": ["base.yaml"]},
+        "second": {"method": "egnet", "recipes": ["base.yaml"], "starts_from": "first"},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    out = tmp_path / "out"
+    argv = ["study", "--config", str(tmp_path / "study.yaml"), "--data_root", str(folder), "--out", str(out)]
+    assert main(argv) == 0
+    first, second = (out / name / "seed3" / "model.safetensors" for name in ("first", "second"))
+    began_with = load_model(second)[1]["starts_from"]
+    assert began_with == hashlib.sha256(first.read_bytes()).hexdigest()
+    assert load_model(first)[1]["starts_from"] is None
+
+    # The start is trained anew: what began with the old one is no row of this study.
+    before = second.stat().st_mtime_ns
+    shutil.rmtree(first.parent)
+    recipe["loss"]["beta"] = 0.2
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(recipe))
+    values["variants"]["first"]["recipes"] = ["other.yaml"]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    capsys.readouterr()
+    assert main(argv) == 1
+    assert f"{second.parent} did not begin with {first} as it is now" in capsys.readouterr().err
+    assert second.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("start", ["second", "third", "nowhere"])
+def test_a_start_must_come_before(folder: Path, tmp_path: Path, capsys, start: str) -> None:
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    variant = {"method": "egnet", "recipes": [str(folder / "base.yaml")]}
+    values["variants"] = {"first": variant, "second": variant | {"starts_from": start}, "third": variant}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    assert main(["study", "--config", str(tmp_path / "study.yaml"), "--data_root", str(folder)]) == 1
+    assert f"'second' starts from '{start}'" in capsys.readouterr().err

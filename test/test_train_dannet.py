@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import subprocess
 import sys
@@ -17,13 +18,14 @@ import yaml
 from torch import Tensor
 
 from night_seg_ros.cli import main
-from night_seg_ros.models.checkpoint import load_model
+from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, class_weights
 from night_seg_ros.training.adaptation_losses import light_loss, pseudo_label, static_loss
 from night_seg_ros.training.datasets import DataError
 from night_seg_ros.training.engine import OptimizerConfig
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.pairs import PairConfig, PairStream, SyntheticPairs, shifted
+from night_seg_ros.training.pictures import label_picture
 from night_seg_ros.training.street import StreetScene
 from night_seg_ros.training.train_dannet import (
     DANNetLossConfig,
@@ -301,7 +303,7 @@ def small(name: str, out: Path, **changes: Any) -> list[str]:
     small_images = {"canvas": [48, 64], "crop": [48, 64]}
     values["data"] |= {"batch_size": 1, "workers": 0, "validation": [], **small_images}
     if "pairs" in values["data"]:
-        values["data"]["pairs"] |= small_images
+        values["data"]["pairs"] |= small_images | {"canvas": [56, 72]}
     values["schedule"] |= {"iterations": 3, "warmup": 0}
     values["run"] |= {"out": str(out), "accelerator": "cpu", "precision": "32-true", "log_every": 1}
     values["run"] |= {"picture_every": 3}
@@ -328,9 +330,10 @@ def test_from_source_to_dannet(source: Path, tmp_path: Path, capsys) -> None:
     assert main(argv) == 0
     adapted, metadata = load_model(out / "model.safetensors")
     assert metadata["model"]["name"] == "dannet" and metadata["iterations"] == 3
-    torch.testing.assert_close(
-        adapted.reweighting.weights, class_weights(CITYSCAPES_SHARES, 0.16).half().float()
-    )
+    shares = yaml.safe_load((CONFIG / "dannet_synthetic.yaml").read_text())["loss"]["class_shares"]
+    torch.testing.assert_close(adapted.reweighting.weights, class_weights(shares, 0.16).half().float())
+    assert metadata["starts_from"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert metadata["training_data"]["pairs"]["dataset"] == "synthetic"
     events = EventAccumulator(str(out / "logs"))
     events.Reload()
     tags = set(events.Tags()["scalars"])
@@ -377,15 +380,70 @@ def test_resume_continues_bit_for_bit(method: str, source: Path, tmp_path: Path)
         ({"model.segmentation_network": "deeplab"}, "another one: name pspnet"),
         ({"data.pairs.dataset": "folder", "data.pairs.list": "nowhere.csv"}, "nowhere.csv"),
         ({"loss.day_target": "false"}, "needs the day images"),
+        ({"loss.gamma": -1}, "loss.gamma is -1"),
+        ({"loss.class_shares": [1.0, 2.0]}, "loss.class_shares has 2 values: give 19"),
+        ({"model.pretrained": "torchvision"}, "set one of them to null"),
+        ({"data.pairs.size": [16, 64]}, "data.pairs.size is [16, 64]: give two sides of 32"),
+        ({"data.pairs.scale": [1.1, 0.9]}, "lower end first"),
+        ({"data.pairs.misalignment": 2}, "give a share of 0..1"),
+        ({"data.pairs.crop": [96, 96]}, "enlarge canvas or scale, or take a smaller crop"),
     ],
 )
 def test_errors_before_the_first_step(
     source: Path, tmp_path: Path, capsys, changes: dict[str, Any], message: str
 ) -> None:
     argv = small("dannet_synthetic", tmp_path / "run", **{"model.checkpoint": source, **changes})
-    assert main(["train", "dannet", *argv]) == 1
+    try:
+        status = main(["train", "dannet", *argv])
+    except SystemExit as exit:  # a value that no recipe may have is found when it is parsed
+        status = exit.code
+    assert status in (1, 2)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_source_labels_of_another_data_set(source: Path, folder: Path, tmp_path: Path, capsys) -> None:
+    for kind in ("images", "labels"):
+        (folder / kind / "all").mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "all" / "a.png"), np.zeros((48, 64, 3), np.uint8))
+    cv2.imwrite(str(folder / "labels" / "all" / "a.png"), np.full((48, 64), 149, np.uint8))
+    sources = "[{dataset: folder, split: all}]"
+    changes = {"model.checkpoint": source, "data.root": folder, "data.train": sources}
+    assert main(["train", "dannet", *small("dannet_synthetic", tmp_path / "run", **changes)]) == 1
+    error = capsys.readouterr().err
+    assert "a.png" in error and "149" in error
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_a_run_keeps_to_the_checkpoint_it_began_with(source: Path, tmp_path: Path, capsys) -> None:
+    out, other = tmp_path / "run", tmp_path / "other.safetensors"
+    save_checkpoint(other, load_model(source)[0], {"input_size": 64})
+    argv = ["train", "dannet", *small("dannet_synthetic", out)]
+    assert main([*argv, f"--model.checkpoint={source}"]) == 0
+    longer = [*argv, "--schedule.iterations=4", "--resume"]
+    assert main([*longer, f"--model.checkpoint={other}"]) == 1
+    assert "began with another model.checkpoint" in capsys.readouterr().err
+    assert main(longer) == 0  # the checkpoint may be gone by now
+    began_with = load_model(out / "model.safetensors")[1]["starts_from"]
+    assert began_with == hashlib.sha256(source.read_bytes()).hexdigest()
+
+
+def test_pictures_show_what_was_learned_from() -> None:
+    """The pseudo label of the raw day prediction, as in a step, and the re-weighted prediction."""
+    ours = method(relighting_width=0)
+    network = ours.network
+    network.reweighting.weights = torch.linspace(0.2, 3, 19)
+    data = batch()
+    (picture,) = ours.pictures(data).values()
+    assert network.training and network.segmentation_network.training
+    network.eval()
+    with torch.no_grad():
+        reweighted = upsample(network(data["night"]), (64, 64))
+        raw = upsample(network.segmentation_network(data["day"]), (64, 64))
+    label = pseudo_label(raw.softmax(1), reweighted, ours.class_weights, "paper")
+    for column, expected in ((3, label), (4, reweighted.argmax(1))):
+        shown = picture[:, 2 : 2 + 64, 2 + 66 * (column - 1) : 66 * column]
+        assert torch.equal(shown, label_picture(expected)[0])
 
 
 def test_two_processes(source: Path, tmp_path: Path) -> None:

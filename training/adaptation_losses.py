@@ -17,7 +17,7 @@ from night_seg_ros.models.classes import IGNORE
 STATIC_CLASSES = 11  # train ids 0..10: what stays where it is between the day and the night image of a pair
 
 Variant = Literal["paper", "release"]
-Static = Literal["neighbourhood", "focal", "cross_entropy", "none"]
+Static = Literal["neighbourhood", "focal", "cross_entropy"]
 
 
 def total_variation_loss(difference: Tensor, variant: Variant) -> Tensor:
@@ -120,14 +120,12 @@ def static_loss(probabilities: Tensor, label: Tensor, kind: Static, gamma: float
         label: see ``pseudo_label``.
         kind: ``neighbourhood`` (the paper): p is the largest probability of the label within 3x3 pixels, as
             the two images of a pair are never quite aligned; ``focal``: that of the pixel itself;
-            ``cross_entropy``: likewise, without the factor; ``none``: 0.
+            ``cross_entropy``: likewise, without the factor.
         gamma: of the factor.
 
     Returns:
         scalar; 0 where no pixel counts.
     """
-    if kind == "none":
-        return probabilities.new_zeros(())
     valid = label != IGNORE
     known = label.where(valid, 0)
     if kind == "neighbourhood":

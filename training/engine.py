@@ -140,9 +140,11 @@ class Method(ABC):
         networks: by name; ``model``, made by ``build_model``, is the one that is exported.
         losses: modules without parameters, moved to the device with the networks.
         leaves_parameters_unused: whether a loss may not reach all parameters of its network.
+        starts_from: SHA-256 of the checkpoint that the network began with, None for no checkpoint.
     """
 
     leaves_parameters_unused: bool = False
+    starts_from: str | None = None
     networks: dict[str, nn.Module]
     losses: dict[str, nn.Module]
 
@@ -421,12 +423,18 @@ class Engine:
             "average": self.average.state_dict() if self.average is not None else None,
             "scores": self.scores,
             "scored_step": self.scored_step,
+            "starts_from": self.method.starts_from,
         }
         with atomic_path(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
         metadata = {
             "input_size": self.run.input_size,
-            "training_data": [asdict(source) for source in self.data.train],
+            "training_data": {
+                name: value
+                for name, value in asdict(self.data).items()
+                if name not in ("root", "validation", "workers")
+            },
+            "starts_from": self.method.starts_from,
             "iterations": self.step,
             "seed": self.run.seed,
             "scores": self.scores,
@@ -449,8 +457,12 @@ class Engine:
                 optimizer.load_state_dict(state["optimizers"][name])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
+            started, given = state["starts_from"], self.method.starts_from
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
+        if given is not None and given != started:
+            raise ValueError(f"{path} began with another model.checkpoint: start anew in another --run.out")
+        self.method.starts_from = started
         self.step = int(state["step"])
         self.scores, self.scored_step = state["scores"], int(state["scored_step"])
         self.fabric.barrier()  # rank 0 writes the next state when all have read this one

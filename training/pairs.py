@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
+from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.data import DataConfig, TrainingStream
 from night_seg_ros.training.datasets import (
     SYNTHETIC,
@@ -42,6 +42,10 @@ class PairConfig:
         scale: see ``canvas``.
         crop: height and width in pixels; one crop and one flip for both images of a pair.
         size: height and width to which the crop is resized, or None to leave it.
+
+    Raises:
+        ValueError: a side below 32 pixels (the light losses look at patches of 32), a range of ``scale`` that
+            is empty or not above 0, or a misalignment beyond 0..1.
     """
 
     dataset: str
@@ -52,6 +56,16 @@ class PairConfig:
     scale: tuple[float, float]
     crop: tuple[int, int]
     size: tuple[int, int] | None
+
+    def __post_init__(self) -> None:
+        for name in ("canvas", "crop", "size"):
+            sides = getattr(self, name)
+            if sides is not None and min(sides) < 32:
+                raise ValueError(f"data.pairs.{name} is {list(sides)}: give two sides of 32 pixels or more")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"data.pairs.scale is {list(self.scale)}: give a range above 0, lower end first")
+        if not 0 <= self.misalignment <= 1:
+            raise ValueError(f"data.pairs.misalignment is {self.misalignment}: give a share of 0..1")
 
 
 @dataclass
@@ -80,7 +94,8 @@ class FolderPairs(Dataset[dict[str, Any]]):
             words is a heading.
 
     Raises:
-        DataError: a line is of another form, or an image is missing.
+        DataError: a line is of another form, an image is missing, or the columns are swapped, as far as the
+            folders ``night`` and ``day`` in the paths tell.
     """
 
     def __init__(self, root: str | Path, list_file: str | Path) -> None:
@@ -95,6 +110,10 @@ class FolderPairs(Dataset[dict[str, Any]]):
             for image in (night, day):
                 if not image.is_file():
                     raise DataError(f"{list_file}, line {number}: no image {image}")
+            if "day" in Path(names[0]).parts and "night" in Path(names[1]).parts:
+                raise DataError(
+                    f"{list_file}, line {number}: expected night,day, but the day comes first: {line}"
+                )
             self.pairs.append((night, day))
         if not self.pairs:
             raise DataError(f"{list_file} names no pairs: expected lines night,day")
@@ -187,30 +206,36 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         seed: of all that is random.
 
     Raises:
-        DataError: the data set is not known, an image is missing, or the images of a pair differ in size.
+        DataError: the data set is not known, an image is missing, the images of a pair differ in size, or
+            are smaller than the crop once they are scaled.
     """
 
     def __init__(self, config: PairConfig, root: str, seed: int) -> None:
         if config.dataset == SYNTHETIC:
             self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas, config.misalignment, seed)
-            length = SYNTHETIC_TRAINING
+            length, sizes = SYNTHETIC_TRAINING, {config.canvas: "synthetic streets"}
         elif config.dataset in FILE_PAIRS:
             folder = Path(root) / config.root
             files = FILE_PAIRS[config.dataset](folder, folder / config.list)
-            check_sizes(files.pairs)
-            self.pairs, length = files, len(files)
+            self.pairs, length, sizes = files, len(files), image_sizes(files.pairs)
         else:
             known = ", ".join([*FILE_PAIRS, SYNTHETIC])
             raise DataError(f"data.pairs: no data set {config.dataset!r}: known are {known}")
         self.seed = seed
         self.lane = EpochLane(0, length)
         self.config = config
-        fill: dict[Any, Any] = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
-        crop = v2.RandomCrop(config.crop, pad_if_needed=True, fill=fill)
+        for size, name in sizes.items():
+            least = self._scaled(size, config.scale[0])
+            if least[0] < config.crop[0] or least[1] < config.crop[1]:
+                raise DataError(
+                    f"data.pairs: {name}, scaled to fit {config.scale[0]} of the canvas, is only "
+                    f"{least[0]} x {least[1]} pixels (height x width), the crop {list(config.crop)}: "
+                    "enlarge canvas or scale, or take a smaller crop"
+                )
         resize = [] if config.size is None else [v2.Resize(config.size, antialias=True)]
         self.finish = v2.Compose(
             [
-                crop,
+                v2.RandomCrop(config.crop),
                 *resize,
                 v2.RandomHorizontalFlip(),
                 v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
@@ -222,14 +247,16 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         sample = self.pairs[self.lane.draw(index, (self.seed, 5)).image]
         del sample["name"]
         rng = np.random.default_rng((self.seed, 6, index))
-        height, width = sample["night"].shape[-2:]
-        fit = min(self.config.canvas[0] / height, self.config.canvas[1] / width)
-        factor = fit * rng.uniform(*self.config.scale)
-        size = [max(1, round(height * factor)), max(1, round(width * factor))]
+        size = self._scaled(sample["night"].shape[-2:], rng.uniform(*self.config.scale))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
             sample = self.finish(v2.Resize(size, antialias=True)(sample))
         return {name: value.as_subclass(torch.Tensor) for name, value in sample.items()}
+
+    def _scaled(self, size: tuple[int, int], factor: float) -> list[int]:
+        """Height and width of an image that is scaled to fit the canvas, times a factor."""
+        factor *= min(self.config.canvas[0] / size[0], self.config.canvas[1] / size[1])
+        return [round(size[0] * factor), round(size[1] * factor)]
 
 
 class AdaptationStream(Dataset[dict[str, torch.Tensor]]):
@@ -243,12 +270,13 @@ class AdaptationStream(Dataset[dict[str, torch.Tensor]]):
         return {**self.source[index], **self.pairs[index]}
 
 
-def check_sizes(pairs: list[tuple[Path, Path]]) -> None:
-    """Read the sizes of all images, which are in their first bytes.
+def image_sizes(pairs: list[tuple[Path, Path]]) -> dict[tuple[int, int], str]:
+    """The sizes (height, width) of all images, which are in their first bytes, with an image of each.
 
     Raises:
         DataError: the images of a pair differ in size, or one can't be read.
     """
+    found: dict[tuple[int, int], str] = {}
     for night, day in pairs:
         sizes = []
         for path in (night, day):
@@ -259,3 +287,5 @@ def check_sizes(pairs: list[tuple[Path, Path]]) -> None:
                 raise DataError(f"{path} can't be read as an image ({error})") from error
         if sizes[0] != sizes[1]:
             raise DataError(f"{night} is {sizes[0]} pixels, but its day image {day} is {sizes[1]}")
+        found.setdefault(sizes[0][::-1], str(night))
+    return found

@@ -7,6 +7,7 @@ interrupted study goes on where it was.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import subprocess
@@ -81,6 +82,7 @@ def study(
             if variant.starts_from is not None:
                 start = runs[variant.starts_from] / f"seed{seed}" / "model.safetensors"
                 options += ["--model.checkpoint", str(start)]
+                check_start(run, start)
             train_variant(variant, options, run)
             for test in tests:
                 score = score_run(run, test, tests[test], opened[test], device)
@@ -97,6 +99,18 @@ def _check_starts(variants: dict[str, Variant]) -> None:
         start = variant.starts_from
         if start is not None and start not in names[: names.index(name)]:
             raise ValueError(f"variant {name!r} starts from {start!r}, which is no variant before it")
+
+
+def check_start(run: Path, start: Path) -> None:
+    """Check that a run, if it has begun, began with the checkpoint ``start`` as it is now.
+
+    Raises:
+        ValueError: it began with another one.
+    """
+    if (run / "model.safetensors").is_file():
+        began_with = load_model(run / "model.safetensors")[1].get("starts_from")
+        if began_with != hashlib.sha256(start.read_bytes()).hexdigest():
+            raise ValueError(f"{run} did not begin with {start} as it is now: remove {run} to train it anew")
 
 
 def train_variant(variant: Variant, options: list[str], run: Path) -> None:

@@ -77,8 +77,10 @@ def check_submission(path: Path, sizes: dict[str, tuple[int, int]]) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            for name in sorted(set(names) ^ set(sizes)):
-                raise SubmissionError(f"{path}: {name} is {'missing' if name in sizes else 'not expected'}")
+            wrong = sorted(set(names) ^ set(sizes))
+            if wrong:
+                what = "missing" if wrong[0] in sizes else "not expected"
+                raise SubmissionError(f"{path}: {wrong[0]} is {what}")
             if len(names) != len(set(names)):
                 raise SubmissionError(f"{path}: a name is there twice")
             for name, size in sizes.items():

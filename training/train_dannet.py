@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_weights
-from night_seg_ros.models.classes import IGNORE
+from night_seg_ros.models.classes import IGNORE, NUM_CLASSES
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, Reweighting, class_weights
 from night_seg_ros.models.discriminator import Discriminator
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.resnet import ResNetStages, read_pretrained
 from night_seg_ros.training.adaptation_losses import (
     Static,
     Variant,
@@ -55,7 +58,12 @@ class DANNetModelConfig:
         reweighting: of the prediction when testing: ``probabilities`` (paper), ``logits`` (release), ``none``
             (ablation).
         network: further arguments of the segmentation network, such as ``output_stride``.
-        checkpoint: the segmentation network to start from, of ``night-seg train source``; or None (ablation).
+        pretrained: ImageNet weights of the backbone, see ``SourceModelConfig``; or None. For training without
+            a checkpoint (ablation).
+        checkpoint: the segmentation network to start from, of ``night-seg train source``; or None.
+
+    Raises:
+        ValueError: both ``pretrained`` and ``checkpoint``.
     """
 
     segmentation_network: str
@@ -63,7 +71,12 @@ class DANNetModelConfig:
     relighting_width: int
     reweighting: Reweighting
     network: dict[str, Any] = field(default_factory=dict)
+    pretrained: str | None = None
     checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pretrained is not None and self.checkpoint is not None:
+            raise ValueError("model.checkpoint replaces model.pretrained: set one of them to null")
 
 
 @dataclass
@@ -81,22 +94,30 @@ class DANNetLossConfig:
         reweight_pseudo_labels: whether rare classes weigh more in these; without is an ablation.
         day_target: whether the day images of the pairs take part; without them (ablation) there are no pseudo
             labels, so ``static`` must be ``none``.
+        class_shares: share of each class in the source's labels, which says how rare it is (Eq. 1); None for
+            those of Cityscapes.
 
     Raises:
-        ValueError: a static loss without the day.
+        ValueError: a static loss without the day, or a weight or ``gamma`` below 0.
     """
 
     light: float
     light_source: float
     light_variant: Variant
-    static: Static
+    static: Static | Literal["none"]
     gamma: float
     adversarial: float
     pseudo_labels: Variant
     reweight_pseudo_labels: bool
     day_target: bool
+    class_shares: list[float] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("light", "light_source", "adversarial", "gamma"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"loss.{name} is {getattr(self, name)}: give 0 or more")
+        if self.class_shares is not None and len(self.class_shares) != NUM_CLASSES:
+            raise ValueError(f"loss.class_shares has {len(self.class_shares)} values: give {NUM_CLASSES}")
         if not self.day_target and self.static != "none":
             raise ValueError(
                 f"loss.static {self.static!r} needs the day images: set loss.day_target, or 'none'"
@@ -142,10 +163,16 @@ class DANNetMethod(Method):
         )
         assert isinstance(network, DANNet)
         if model.checkpoint is not None:
-            load_weights(model.checkpoint, network.segmentation_network)
-        network.reweighting.weights = class_weights(CITYSCAPES_SHARES, TEST_STD)
+            self.starts_from = load_weights(model.checkpoint, network.segmentation_network)
+        elif model.pretrained is not None:
+            encoder = network.segmentation_network.encoder
+            assert isinstance(encoder, ResNetStages)
+            encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
+        shares = loss.class_shares or CITYSCAPES_SHARES
+        network.reweighting.weights = class_weights(shares, TEST_STD)
         targets = ("day", "night") if loss.day_target else ("night",)
-        # As they are; the engine replaces those among the networks by ones that share gradients.
+        # As they are; the engine replaces those among ``networks`` by ones that share gradients.
+        self.network = network
         self.discriminators = {name: Discriminator() for name in targets if loss.adversarial}
         self.networks = {
             "model": network,
@@ -153,7 +180,7 @@ class DANNetMethod(Method):
         }
         self.losses = {}
         self.loss = loss
-        self.class_weights = class_weights(CITYSCAPES_SHARES, TRAINING_STD)
+        self.class_weights = class_weights(shares, TRAINING_STD)
         self._optimizer, self._discriminator = optimizer, discriminator
 
     def optimizers(self) -> dict[str, Optimizer]:
@@ -192,7 +219,8 @@ class DANNetMethod(Method):
         learn(terms)
 
         if self.loss.day_target:
-            terms, predictions["day"] = self._target("day", batch["day"], intensity)
+            terms, day = self._target("day", batch["day"], intensity)
+            predictions["day"] = day.detach()
             learn(terms)
 
         terms, night = self._target("night", batch["night"], intensity)
@@ -208,7 +236,7 @@ class DANNetMethod(Method):
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(True)
             network = self.networks[f"{name}_discriminator"]
-            source, target = network(predictions["source"]), network(predictions[name].detach())
+            source, target = network(predictions["source"]), network(predictions[name])
             loss = (least_squares(source, SOURCE) + least_squares(target, TARGET)) / 2
             backward(loss)
             losses[f"{name}_discriminator"] = loss.detach()
@@ -240,21 +268,23 @@ class DANNetMethod(Method):
         weights = self.class_weights
         if not self.loss.reweight_pseudo_labels:
             weights = torch.ones_like(weights)
-        return pseudo_label(day.detach(), night, weights, self.loss.pseudo_labels)
+        return pseudo_label(day, night, weights, self.loss.pseudo_labels)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        model = self.networks["model"].eval()
+        for part in self.network.children():  # but not the network itself, which would re-weight its logits
+            part.eval()
         day, night = (batch[name][:2] for name in ("day", "night"))
-        outputs = [model(image) for image in (day, night)]
-        model.train()
-        probabilities = [upsample(output, day.shape[-2:]).softmax(1) for output in outputs]
+        outputs = [self.networks["model"](image) for image in (day, night)]
+        self.network.train()
+        scores = [upsample(output, day.shape[-2:]) for output in outputs]
+        probabilities = [each.softmax(dim=1) for each in scores]
         columns = {"day": image_picture(day), "night": image_picture(night)}
         if outputs[1].relit is not None:
             columns["relit night"] = image_picture(outputs[1].relit)
         if self.loss.static != "none":
             columns["pseudo label"] = label_picture(self._pseudo_label(*probabilities))
-        columns["prediction"] = label_picture(probabilities[1].argmax(1))
+        columns["prediction"] = label_picture(self.network.reweighting(scores[1]).argmax(1))
         if "night_label" in batch:
             columns["truth"] = label_picture(batch["night_label"][:2])
         return {", ".join(columns): side_by_side(*columns.values())}
@@ -292,6 +322,8 @@ def train_dannet(
     Args:
         resume: go on from ``run.out``/state.pt.
     """
+    if model.checkpoint is None and model.pretrained is None and not resume:
+        rank_zero_only(print)("no model.checkpoint: the weights start at random", file=sys.stderr)
     torch.manual_seed(run.seed)
     method = DANNetMethod(model, loss, optimizer, discriminator)
     return Engine(method, data, schedule, run, resume=resume).train()

@@ -82,7 +82,7 @@ class EGNetMethod(Method):
             assert isinstance(network, EGNet)
             network.load_backbone(read_pretrained(pretrained, model.backbone))
         if checkpoint is not None:
-            load_weights(checkpoint, network)
+            self.starts_from = load_weights(checkpoint, network)
         self.loss = EGNetLoss(loss.alpha, loss.beta, loss.class_weights)
         self.networks = {"model": network}
         self.losses = {"egnet": self.loss}

@@ -73,7 +73,7 @@ class SourceMethod(Method):
             assert isinstance(network.encoder, ResNetStages)
             network.encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
         if model.checkpoint is not None:
-            load_weights(model.checkpoint, network)
+            self.starts_from = load_weights(model.checkpoint, network)
         self.networks = {"model": network}
         self.losses = {}
         self._loss = loss
