@@ -123,7 +123,7 @@ def import_released(
     """Build a model from the weights that its authors published: two PyTorch files.
 
     Args:
-        name: ``dannet``.
+        name: ``dannet`` or ``bimix``.
         segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
         segmentation_file: weights of that network.
         relighting_file: weights of the relighting network.
@@ -136,13 +136,13 @@ def import_released(
         CheckpointError: a file holds other weights; the message names the tensor.
         ValueError: unknown name or network.
     """
-    if name != "dannet":
-        raise ValueError(f"there are no released weights for {name!r}, only for dannet")
+    if name not in ("dannet", "bimix"):
+        raise ValueError(f"there are no released weights for {name!r}, only for dannet and bimix")
     network: dict[str, Any] = {"rates": RELEASED_DEEPLAB_RATES} if segmentation_network == "deeplab" else {}
     model = build_model(name, segmentation_network=segmentation_network, reweighting="logits", **network)
     assert isinstance(model, DANNet) and model.relighting_network is not None
     _load_released(segmentation_file, segmentation_network, model.segmentation_network)
-    _load_released(relighting_file, "relighting", model.relighting_network)
+    _load_released(relighting_file, name, model.relighting_network)
     model.reweighting.weights = class_weights(CITYSCAPES_SHARES, TEST_STD)
     return model.eval()
 

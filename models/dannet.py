@@ -16,7 +16,7 @@ from night_seg_ros.models.deeplab import DeepLab
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.pspnet import PSPNet
 from night_seg_ros.models.refinenet import RefineNet
-from night_seg_ros.models.relighting import ResidualRelighting
+from night_seg_ros.models.relighting import CurveRelighting, ResidualRelighting
 
 SEGMENTATION_NETWORKS: dict[str, type[nn.Module]] = {
     "pspnet": PSPNet,
@@ -24,6 +24,9 @@ SEGMENTATION_NETWORKS: dict[str, type[nn.Module]] = {
     "refinenet": RefineNet,
 }
 
+RELIGHTING_NETWORKS: dict[str, type[nn.Module]] = {"residual": ResidualRelighting, "curves": CurveRelighting}
+
+Relighting = Literal["residual", "curves", "none"]
 Reweighting = Literal["probabilities", "logits", "none"]
 
 CITYSCAPES_SHARES = (
@@ -103,8 +106,9 @@ class DANNet(nn.Module):
         backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
-        relighting_width: channels of the first layer of the relighting network, 64 in the paper; 0 for an
-            image that is segmented as it is (ablation).
+        relighting: ``residual`` (the paper's), ``curves`` (Bi-Mix's), or ``none`` for an image that is
+            segmented as it is (ablation).
+        relighting_width: channels of the first layer of the relighting network, 64 in the paper.
         reweighting: see ``ClassReweighting``.
         network: further arguments of the segmentation network, such as its output stride.
 
@@ -112,7 +116,7 @@ class DANNet(nn.Module):
         segmentation network's stride and relit (N, 3, H, W), normalised; None without relighting network.
 
     Raises:
-        ValueError: unknown backbone, segmentation network or re-weighting.
+        ValueError: unknown backbone, segmentation network, relighting or re-weighting.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class DANNet(nn.Module):
         backbone: str = "resnet101",
         num_classes: int = 19,
         segmentation_network: str = "pspnet",
+        relighting: Relighting = "residual",
         relighting_width: int = 64,
         reweighting: Reweighting = "probabilities",
         **network: Any,
@@ -128,14 +133,27 @@ class DANNet(nn.Module):
         if segmentation_network not in SEGMENTATION_NETWORKS:
             known = ", ".join(SEGMENTATION_NETWORKS)
             raise ValueError(f"unknown segmentation_network {segmentation_network!r}; known: {known}")
-        self.relighting_network = ResidualRelighting(relighting_width) if relighting_width else None
+        if relighting not in get_args(Relighting):
+            raise ValueError(f"unknown relighting {relighting!r}; known: {', '.join(get_args(Relighting))}")
+        self.relighting_network = (
+            RELIGHTING_NETWORKS[relighting](relighting_width) if relighting != "none" else None
+        )
         self.segmentation_network = SEGMENTATION_NETWORKS[segmentation_network](
             backbone, num_classes, **network
         )
         self.reweighting = ClassReweighting(num_classes, reweighting)
 
+    def light_increment(self, image: Tensor) -> Tensor:
+        """What the relighting network adds to an image, without segmenting it; it must have one.
+
+        Shape: normalised RGB (N, 3, H, W) -> the same.
+        """
+        assert self.relighting_network is not None
+        increment: Tensor = self.relighting_network(image)
+        return increment
+
     def forward(self, image: Tensor) -> SegmentationOutput:
-        relit = None if self.relighting_network is None else image + self.relighting_network(image)
+        relit = None if self.relighting_network is None else image + self.light_increment(image)
         output: SegmentationOutput = self.segmentation_network(image if relit is None else relit)
         logits = output.logits if self.training else self.reweighting(output.logits)
         return output._replace(logits=logits, relit=relit)

@@ -1,4 +1,4 @@
-"""Names of the tensors in the files that DANNet's authors published."""
+"""Names of the tensors in the files that the authors of DANNet and Bi-Mix published."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ _RULES: dict[str, list[Rule]] = {
         ),
         (r"^classifier", "clf_conv"),
     ],
-    "relighting": [(r"^layers", "model"), (r"\.block\.", ".conv_block.")],
+    "dannet": [(r"^layers", "model"), (r"\.block\.", ".conv_block.")],
+    "bimix": [(r"^convolutions\.(\d)", lambda m: f"e_conv{int(m[1]) + 1}")],
 }
 
 # The released DeepLab has four branches and adds up two: the others are in the file for nothing.
@@ -68,7 +69,7 @@ def released_name(network: str, key: str) -> str:
     """The released name of one of our tensors.
 
     Args:
-        network: ``pspnet``, ``deeplab``, ``refinenet`` or ``relighting``.
+        network: ``pspnet``, ``deeplab`` or ``refinenet``; ``dannet`` or ``bimix`` for the relighting network.
         key: of the network's state dict.
     """
     for pattern, replacement in _RULES[network]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -66,3 +67,47 @@ def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
 def _doubling(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     """A convolution after which height and width are twice as large."""
     return nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1, bias=False)
+
+
+CURVES = 8
+UNCLAMPED = (3, 7)  # steps, from 0, after which the authors' code does not clamp
+NORMALISED_RANGE = (-2.1179, 2.64)  # from black to the brightest blue
+
+
+class CurveRelighting(nn.Module):
+    """Bi-Mix's relighting network: what is to be added to an image, by curves (Bi-Mix, Eq. 1).
+
+    Seven 3x3 convolutions, the later ones with symmetric skips, give each pixel and colour eight curves r,
+    applied in turn as ``x + r (x^2 - x)``, with x held to the range of a normalised image; the result is the
+    last increment alone, as in the authors' code. After Guo et al., "Zero-DCE", CVPR 2020.
+
+    Args:
+        width: channels of the convolutions; the paper's is 32.
+
+    Shape: normalised RGB (N, 3, H, W), any size -> (N, 3, H, W).
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        sizes = [(3, width), *[(width, width)] * 3, *[(2 * width, width)] * 2, (2 * width, 3 * CURVES)]
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in sizes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = image
+        for step, curve in enumerate(self.curves(image)):
+            increment = curve * (x**2 - x)
+            x = x + increment
+            if step not in UNCLAMPED:
+                x = x.clamp(*NORMALISED_RANGE)
+        return increment
+
+    def curves(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The eight curves of each pixel, each (N, 3, H, W) in -1..1."""
+        *downwards, fifth, sixth, seventh = self.convolutions
+        features = [image]
+        for convolution in downwards:
+            features.append(F.relu(convolution(features[-1])))
+        _, first, second, third, fourth = features
+        x = F.relu(fifth(torch.cat([third, fourth], dim=1)))
+        x = F.relu(sixth(torch.cat([second, x], dim=1)))
+        return torch.tanh(seventh(torch.cat([first, x], dim=1))).split(3, dim=1)

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="night-seg import-weights", description=__doc__)
-    parser.add_argument("model", choices=["dannet"])
+    parser.add_argument("model", choices=["dannet", "bimix"])
     parser.add_argument("--segmentation-network", required=True, choices=list(SEGMENTATION_NETWORKS))
     parser.add_argument("--segmentation", required=True, metavar="FILE", help="the segmentation network's")
     parser.add_argument("--relighting", required=True, metavar="FILE", help="the relighting network's")

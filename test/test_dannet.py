@@ -162,7 +162,7 @@ def test_every_backbone(backbone: str, network: str) -> None:
 
 
 def test_without_relighting_network(tmp_path: Path) -> None:
-    model = build_model("dannet", backbone="resnet10", relighting_width=0, output_stride=16)
+    model = build_model("dannet", backbone="resnet10", relighting="none", output_stride=16)
     assert model(torch.randn(2, 3, 64, 64)).relit is None
     save_checkpoint(tmp_path / "w.safetensors", model, {})
     again, _ = load_model(tmp_path / "w.safetensors")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
-from night_seg_ros.models.dannet import CITYSCAPES_SHARES, class_weights
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, Relighting, class_weights
 from night_seg_ros.training.adaptation_losses import light_loss, pseudo_label, static_loss
 from night_seg_ros.training.datasets import DataError
 from night_seg_ros.training.engine import OptimizerConfig
@@ -41,6 +41,7 @@ LOSS: dict[str, Any] = {
     "light_source": 0.25,
     "light_variant": "paper",
     "static": "neighbourhood",
+    "static_weight": 1.0,
     "gamma": 1.0,
     "adversarial": 0.1,
     "pseudo_labels": "paper",
@@ -49,9 +50,9 @@ LOSS: dict[str, Any] = {
 }
 
 
-def method(relighting_width: int = 4, **loss: Any) -> DANNetMethod:
+def method(relighting: Relighting = "residual", **loss: Any) -> DANNetMethod:
     torch.manual_seed(0)
-    model = DANNetModelConfig("deeplab", "resnet10", relighting_width, "probabilities", {"output_stride": 16})
+    model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", {"output_stride": 16})
     optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
     discriminator = DiscriminatorConfig(0.001, (0.9, 0.99))
     return DANNetMethod(model, DANNetLossConfig(**LOSS | loss), optimizer, discriminator)
@@ -171,10 +172,10 @@ def test_memory_does_not_grow() -> None:
         ({"static": "cross_entropy"}, {"static", "light_day"}),
         ({"static": "none"}, {"adversarial_day", "light_day"}),
         ({"reweight_pseudo_labels": False}, {"static"}),
-        ({"relighting_width": 0}, {"static", "adversarial_day"}),
+        ({"relighting": "none"}, {"static", "adversarial_day"}),
         ({"adversarial": 0.0}, {"static", "light_night"}),
         (
-            {"static": "none", "day_target": False, "relighting_width": 0, "light": 0.0},
+            {"static": "none", "day_target": False, "relighting": "none", "light": 0.0},
             {"adversarial_night", "segmentation", "night_discriminator"},
         ),
         ({"pseudo_labels": "release", "light_variant": "release", "light_source": 1.0}, {"light_source"}),
@@ -188,7 +189,7 @@ def test_ablations(change: dict[str, Any], losses: set[str]) -> None:
         assert "static" not in report.losses and not any("pseudo" in name for name in report.statistics)
     if not change.get("day_target", True):
         assert not any("day" in name for name in report.losses)
-    if change.get("relighting_width") == 0 or change.get("light") == 0:
+    if change.get("relighting") == "none" or change.get("light") == 0:
         assert not any(name.startswith("light") for name in report.losses.keys() - {"light_source"})
 
 
@@ -430,7 +431,7 @@ def test_a_run_keeps_to_the_checkpoint_it_began_with(source: Path, tmp_path: Pat
 
 def test_pictures_show_what_was_learned_from() -> None:
     """The pseudo label of the raw day prediction, as in a step, and the re-weighted prediction."""
-    ours = method(relighting_width=0)
+    ours = method(relighting="none")
     network = ours.network
     network.reweighting.weights = torch.linspace(0.2, 3, 19)
     data = batch()

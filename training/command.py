@@ -18,7 +18,7 @@ from night_seg_ros.training.datasets import DataError
 from night_seg_ros.training.engine import Method
 
 # The class of each method, which with its training function stands in the module train_NAME.
-METHODS = {"egnet": "EGNetMethod", "source": "SourceMethod", "dannet": "DANNetMethod"}
+METHODS = {"egnet": "EGNetMethod", "source": "SourceMethod", "dannet": "DANNetMethod", "bimix": "BiMixMethod"}
 
 # What may change between the start of a run and its going on, beside the section ``run`` less RUN_KEPT.
 MAY_CHANGE = {

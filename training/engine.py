@@ -13,7 +13,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -141,10 +141,14 @@ class Method(ABC):
         losses: modules without parameters, moved to the device with the networks.
         leaves_parameters_unused: whether a loss may not reach all parameters of its network.
         starts_from: SHA-256 of the checkpoint that the network began with, None for no checkpoint.
+        forward_methods: names of methods of ``model`` that a step calls beside its ``forward``.
+        autocast: the engine's precision, for what a step computes outside of its networks' ``forward``.
     """
 
     leaves_parameters_unused: bool = False
     starts_from: str | None = None
+    forward_methods: tuple[str, ...] = ()
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     networks: dict[str, nn.Module]
     losses: dict[str, nn.Module]
 
@@ -262,7 +266,11 @@ class Engine:
             network.train().to(memory_format=torch.channels_last)
             if self.fabric.world_size > 1 and self.fabric.device.type == "cuda":  # it has no CPU version
                 network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-            method.networks[name], self.optimizers[name] = self.fabric.setup(network, self.optimizers[name])
+            prepared, self.optimizers[name] = self.fabric.setup(network, self.optimizers[name])
+            for forward_method in method.forward_methods if name == "model" else ():
+                prepared.mark_forward_method(forward_method)
+            method.networks[name] = prepared
+        method.autocast = self.fabric.autocast
         for loss in method.losses.values():
             loss.to(self.fabric.device)
         self.average = (

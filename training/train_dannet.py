@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,14 @@ from torch.optim import Optimizer
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_weights
 from night_seg_ros.models.classes import IGNORE, NUM_CLASSES
-from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, Reweighting, class_weights
+from night_seg_ros.models.dannet import (
+    CITYSCAPES_SHARES,
+    TEST_STD,
+    DANNet,
+    Relighting,
+    Reweighting,
+    class_weights,
+)
 from night_seg_ros.models.discriminator import Discriminator
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.resnet import ResNetStages, read_pretrained
@@ -43,6 +50,8 @@ from night_seg_ros.training.losses import cross_entropy, upsample
 from night_seg_ros.training.pairs import AdaptationDataConfig
 from night_seg_ros.training.pictures import image_picture, label_picture, side_by_side
 
+Predictions = dict[str, Tensor]
+
 SOURCE, TARGET = 0.0, 1.0  # what the discriminators call a source and a target image, as in the release
 TRAINING_STD = 0.05  # of the class weights in training
 
@@ -54,7 +63,8 @@ class DANNetModelConfig:
     Attributes:
         segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
         backbone: see ``models.resnet.BACKBONES``.
-        relighting_width: channels of the first layer of the relighting network; 0 for none (ablation).
+        relighting: ``residual`` (DANNet's), ``curves`` (Bi-Mix's) or ``none`` (ablation).
+        relighting_width: channels of the first layer of the relighting network.
         reweighting: of the prediction when testing: ``probabilities`` (paper), ``logits`` (release), ``none``
             (ablation).
         network: further arguments of the segmentation network, such as ``output_stride``.
@@ -68,6 +78,7 @@ class DANNetModelConfig:
 
     segmentation_network: str
     backbone: str
+    relighting: Relighting
     relighting_width: int
     reweighting: Reweighting
     network: dict[str, Any] = field(default_factory=dict)
@@ -81,13 +92,14 @@ class DANNetModelConfig:
 
 @dataclass
 class DANNetLossConfig:
-    """``segmentation + static + light * L_light + adversarial * L_adv`` (Eq. 11), and its variants.
+    """``segmentation + static_weight * static + light * L_light + adversarial * L_adv`` (Eq. 11), or so.
 
     Attributes:
         light: weight of the light losses; 0 for none (ablation).
         light_source: that of the source image's; the release has 1.
         light_variant: ``paper`` or ``release``, see ``adaptation_losses``.
         static: ``neighbourhood`` (paper); or ``focal``, ``cross_entropy``, ``none`` (ablations).
+        static_weight: weight of the static loss.
         gamma: of the static loss.
         adversarial: weight of the adversarial losses.
         pseudo_labels: ``paper`` or ``release``, see ``adaptation_losses.pseudo_label``.
@@ -105,6 +117,7 @@ class DANNetLossConfig:
     light_source: float
     light_variant: Variant
     static: Static | Literal["none"]
+    static_weight: float
     gamma: float
     adversarial: float
     pseudo_labels: Variant
@@ -113,7 +126,7 @@ class DANNetLossConfig:
     class_shares: list[float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("light", "light_source", "adversarial", "gamma"):
+        for name in ("light", "light_source", "static_weight", "adversarial", "gamma"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"loss.{name} is {getattr(self, name)}: give 0 or more")
         if self.class_shares is not None and len(self.class_shares) != NUM_CLASSES:
@@ -144,6 +157,7 @@ class DANNetMethod(Method):
     of one at a time; the gradients add up.
     """
 
+    name = "dannet"
     leaves_parameters_unused = True  # a second head, in whatever loss does not look at it
 
     def __init__(
@@ -154,9 +168,10 @@ class DANNetMethod(Method):
         discriminator: DiscriminatorConfig,
     ) -> None:
         network = build_model(
-            "dannet",
+            self.name,
             segmentation_network=model.segmentation_network,
             backbone=model.backbone,
+            relighting=model.relighting,
             relighting_width=model.relighting_width,
             reweighting=model.reweighting,
             **model.network,
@@ -202,7 +217,7 @@ class DANNetMethod(Method):
         for discriminator in self.discriminators.values():
             discriminator.requires_grad_(False)
         losses: dict[str, Tensor] = {}
-        predictions: dict[str, Tensor] = {}
+        predictions: Predictions = {}
         intensity = batch["night"].mean()
 
         def learn(terms: dict[str, Tensor]) -> None:
@@ -228,9 +243,13 @@ class DANNetMethod(Method):
         statistics: dict[str, Tensor] = {}
         if self.loss.static != "none":
             label = self._pseudo_label(predictions["day"], predictions["night"])
-            terms["static"] = static_loss(night, label, self.loss.static, self.loss.gamma)
+            loss = static_loss(night, label, self.loss.static, self.loss.gamma)
+            terms["static"] = self.loss.static_weight * loss
             statistics |= pseudo_label_statistics(label, batch.get("night_label"))
         learn(terms)
+
+        for terms in self.further_terms(batch, predictions):
+            learn(terms)
         losses["total"] = torch.stack(list(losses.values())).sum()
 
         for name, discriminator in self.discriminators.items():
@@ -250,9 +269,18 @@ class DANNetMethod(Method):
         terms = self._light(name, image, output, intensity, self.loss.light)
         probabilities = upsample(output, image.shape[-2:]).softmax(dim=1)
         if name in self.discriminators:
-            scores = self.discriminators[name](probabilities)
-            terms[f"adversarial_{name}"] = self.loss.adversarial * least_squares(scores, SOURCE)
+            with self.autocast():
+                scores = self.discriminators[name](probabilities)
+            terms[f"adversarial_{name}"] = self.loss.adversarial * least_squares(scores.float(), SOURCE)
         return terms, probabilities
+
+    def further_terms(self, batch: Batch, predictions: Predictions) -> Iterator[dict[str, Tensor]]:
+        """Losses that a method adds; each dict is sent back before the next is asked for.
+
+        Args:
+            predictions: probabilities (N, C, H, W) of ``source``, ``day`` and ``night``, without gradient.
+        """
+        yield from ()
 
     def _light(
         self, name: str, image: Tensor, output: SegmentationOutput, intensity: Tensor, weight: float
@@ -322,11 +350,16 @@ def train_dannet(
     Args:
         resume: go on from ``run.out``/state.pt.
     """
-    if model.checkpoint is None and model.pretrained is None and not resume:
-        rank_zero_only(print)("no model.checkpoint: the weights start at random", file=sys.stderr)
+    announce_start(model, resume)
     torch.manual_seed(run.seed)
     method = DANNetMethod(model, loss, optimizer, discriminator)
     return Engine(method, data, schedule, run, resume=resume).train()
+
+
+def announce_start(model: DANNetModelConfig, resume: bool) -> None:
+    """Say so if a training starts from random weights, which adapts badly."""
+    if model.checkpoint is None and model.pretrained is None and not resume:
+        rank_zero_only(print)("no model.checkpoint: the weights start at random", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:

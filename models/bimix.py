@@ -1,0 +1,32 @@
+"""Bi-Mix: DANNet's network with relighting by curves.
+
+Source: Yang et al., "Bidirectional Mixing for Domain Adaptive Nighttime Semantic Segmentation".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from night_seg_ros.models.dannet import DANNet, Relighting, Reweighting
+
+
+class BiMix(DANNet):
+    """Bi-Mix's network, see ``DANNet``; the two differ in what they are by default, and in their training.
+
+    Args:
+        relighting_width: of ``curves``, channels of its convolutions; the paper's is 32.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet101",
+        num_classes: int = 19,
+        segmentation_network: str = "refinenet",
+        relighting: Relighting = "curves",
+        relighting_width: int = 32,
+        reweighting: Reweighting = "probabilities",
+        **network: Any,
+    ) -> None:
+        super().__init__(
+            backbone, num_classes, segmentation_network, relighting, relighting_width, reweighting, **network
+        )

@@ -1,0 +1,148 @@
+"""Bi-Mix's training: its step by hand, beside DANNet's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from test_train_dannet import LOSS, batch, freeze_batch_norm, gradients
+from torch import Tensor
+from torch.nn import functional as F
+
+from night_seg_ros.models.dannet import Relighting
+from night_seg_ros.training.engine import OptimizerConfig
+from night_seg_ros.training.losses import upsample
+from night_seg_ros.training.mixing import dynamic_classes, half_of_classes, mix
+from night_seg_ros.training.train_bimix import BiMixLossConfig, BiMixMethod
+from night_seg_ros.training.train_dannet import DANNetModelConfig, DiscriminatorConfig
+
+MIXING: dict[str, Any] = {"static": "focal", "trans2seg": 0.5, "seg2trans": 0.25, "mixing": "paper"}
+
+
+def method(relighting: Relighting = "curves", **loss: Any) -> BiMixMethod:
+    torch.manual_seed(0)
+    model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", {"output_stride": 16})
+    optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
+    config = BiMixLossConfig(**LOSS | MIXING | loss)
+    return BiMixMethod(model, config, optimizer, DiscriminatorConfig(0.001, (0.9, 0.99)))
+
+
+def run(ours: BiMixMethod, data: dict[str, Tensor]) -> Any:
+    freeze_batch_norm(ours.networks["model"])
+    torch.manual_seed(5)
+    return ours.step(data, Tensor.backward)
+
+
+def test_step_is_dannets_and_two_terms() -> None:
+    data = batch()
+    ours = method()
+    report = run(ours, data)
+    without = method(trans2seg=0.0, seg2trans=0.0)
+    plain = run(without, data)
+    assert report.losses.keys() - plain.losses.keys() == {"trans2seg", "seg2trans"}
+    for name in plain.losses.keys() - {"total"}:
+        assert torch.equal(report.losses[name], plain.losses[name]), name
+
+    # The two terms by hand, with all graphs at once; their gradient is what the step has more.
+    theirs = method()
+    network = theirs.networks["model"]
+    freeze_batch_norm(network)
+    with torch.no_grad():
+        p = {name: upsample(network(data[name]), (64, 64)).softmax(1) for name in ("day", "night")}
+    torch.manual_seed(5)
+    mask = half_of_classes(data["label"])
+    label = mix(mask, data["label"], p["night"].argmax(1))
+    scores = upsample(network(mix(mask, data["image"], data["night"])), (64, 64))
+    mixed = mix(dynamic_classes(p["day"]), data["day"], data["night"])
+    terms = {
+        "trans2seg": 0.5 * F.cross_entropy(scores, label),
+        "seg2trans": 0.25
+        * (network.relighting_network(mixed) - network.relighting_network(data["day"])).abs().mean(),
+    }
+    for name, value in terms.items():
+        torch.testing.assert_close(report.losses[name], value.detach(), rtol=1e-4, atol=1e-7)
+    total = plain.losses["total"] + sum(terms.values())
+    torch.testing.assert_close(report.losses["total"], total.detach(), rtol=1e-4, atol=1e-6)
+    sum(terms.values()).backward()
+    parameters = zip(
+        *(dict(m.networks["model"].named_parameters()).values() for m in (ours, without, theirs)), strict=True
+    )
+    for whole, dannet, further in parameters:
+        more = torch.zeros_like(whole) if further.grad is None else further.grad
+        less = torch.zeros_like(whole) if dannet.grad is None else dannet.grad
+        if whole.grad is not None:
+            torch.testing.assert_close(whole.grad, less + more, rtol=1e-3, atol=1e-5)
+
+
+def test_no_gradient_runs_through_mask_or_pseudo_label() -> None:
+    """With seg2trans alone, the segmentation network, which makes the mask, is not moved by it."""
+    data = batch()
+    ours, without = method(trans2seg=0.0), method(trans2seg=0.0, seg2trans=0.0)
+    for each in (ours, without):
+        run(each, data)
+    networks = [each.networks["model"] for each in (ours, without)]
+    for a, b in zip(*(gradients(n.segmentation_network) for n in networks), strict=True):
+        assert torch.equal(a, b)
+    pairs = zip(*(gradients(n.relighting_network) for n in networks), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("relighting", ["curves", "residual"])
+@pytest.mark.parametrize(
+    "change, more",
+    [
+        ({}, {"trans2seg", "seg2trans"}),
+        ({"trans2seg": 0.0}, {"seg2trans"}),
+        ({"seg2trans": 0.0}, {"trans2seg"}),
+        ({"mixing": "release"}, {"trans2seg", "seg2trans"}),
+        ({"seg2trans": 0.0, "day_target": False, "static": "none"}, {"trans2seg"}),
+    ],
+)
+def test_ablations(change: dict[str, Any], more: set[str], relighting: Relighting) -> None:
+    report = method(relighting, **change).step(batch(1), Tensor.backward)
+    assert report.losses.keys() & {"trans2seg", "seg2trans"} == more
+    assert all(value.isfinite() for value in report.losses.values())
+
+
+def test_without_relighting_network() -> None:
+    report = method("none", seg2trans=0.0).step(batch(1), Tensor.backward)
+    assert "trans2seg" in report.losses and not any("light" in name for name in report.losses)
+    with pytest.raises(ValueError, match="needs a relighting network"):
+        method("none")
+
+
+def test_day_without_moving_objects() -> None:
+    """The image to relight is then the night's, whole."""
+    data = batch()
+    ours = method(trans2seg=0.0)
+    with torch.no_grad():
+        # Every head's bias says road.
+        for head in ours.network.segmentation_network.head.branches:
+            head.weight.zero_()
+            head.bias.zero_()
+            head.bias[0] = 5
+    report = run(ours, data)
+    relight = method().networks["model"].relighting_network
+    expected = 0.25 * (relight(data["night"]) - relight(data["day"])).abs().mean()
+    torch.testing.assert_close(report.losses["seg2trans"], expected.detach(), rtol=1e-4, atol=1e-7)
+
+
+def test_source_without_a_label() -> None:
+    data = batch()
+    data["label"] = torch.full_like(data["label"], 255)
+    report = run(method(), data)
+    assert all(value.isfinite() for value in report.losses.values())
+    assert report.losses["trans2seg"] > 0  # nothing is pasted: the night with its own prediction
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"trans2seg": -1.0}, "loss.trans2seg is -1.0"),
+        ({"day_target": False, "static": "none"}, "seg2trans needs the day images"),
+    ],
+)
+def test_values_that_make_no_sense(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        method(**change)
