@@ -20,6 +20,7 @@ COMMANDS = {
         "write and check the archive that a benchmark's server scores",
     ),
     "check-data": ("night_seg_ros.training.check_data", "look a data set over: faults, statistics, plots"),
+    "draw-streets": ("night_seg_ros.training.draw_streets", "write synthetic streets as a data set of files"),
     "train": ("night_seg_ros.training.command", "train a method from a recipe"),
     "study": ("night_seg_ros.training.study", "train variants with several seeds and compare them"),
     "bench": ("night_seg_ros.training.bench", "measure speed and memory"),

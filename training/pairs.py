@@ -36,8 +36,8 @@ class PairConfig:
         dataset: ``dark_zurich``, ``folder`` or ``synthetic``.
         root: folder of the data set, relative to ``data.root``; unused by ``synthetic``.
         list: file of the lines ``night,day``, relative to ``root``; unused by ``synthetic``.
-        misalignment: of ``synthetic``: the day image is shifted by up to this share of its size, and scaled
-            by up to this share, at random; 0 for pairs that fit exactly.
+        misalignment: the day image is shifted by up to this share of its size, and scaled by up to this
+            share, at random; 0 to leave it as it is.
         canvas: height and width in pixels that an image is scaled to fit, times a random factor of ``scale``.
         scale: see ``canvas``.
         crop: height and width in pixels; one crop and one flip for both images of a pair.
@@ -154,14 +154,10 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
 
     Args:
         height, width: of the images in pixels.
-        misalignment: see ``PairConfig``.
-        seed: of the misalignment.
     """
 
-    def __init__(self, height: int, width: int, misalignment: float, seed: int) -> None:
+    def __init__(self, height: int, width: int) -> None:
         self.size = (height, width)
-        self.misalignment = misalignment
-        self.seed = seed
 
     def __len__(self) -> int:
         return SYNTHETIC_TRAINING
@@ -169,30 +165,29 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         frame = StreetScene(index).render(*self.size)
         assert frame.day is not None and frame.night is not None
-        day = shifted(frame.day, self.misalignment, np.random.default_rng((self.seed, 4, index)))
         return {
             "night": to_image(frame.night),
-            "day": to_image(day),
+            "day": to_image(frame.day),
             "night_label": tv_tensors.Mask(torch.from_numpy(frame.label)),
             "name": f"street_{index:06d}",
         }
 
 
-def shifted(image: np.ndarray, misalignment: float, rng: np.random.Generator) -> np.ndarray:
+def shifted(image: tv_tensors.Image, misalignment: float, rng: np.random.Generator) -> tv_tensors.Image:
     """The view of a camera that stood and looked a little differently; borders are mirrored.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (3, H, W) uint8.
         misalignment: see ``PairConfig``.
     """
     if misalignment == 0:
         return image
-    height, width = image.shape[:2]
+    height, width = image.shape[-2:]
     scale, right, down = 1 + rng.uniform(-misalignment, misalignment, 3)
     x, y = (1 - scale) * width / 2 + (right - 1) * width, (1 - scale) * height / 2 + (down - 1) * height
-    return cv2.warpAffine(
-        image, np.array([[scale, 0, x], [0, scale, y]]), (width, height), borderMode=cv2.BORDER_REFLECT
-    )
+    matrix = np.array([[scale, 0, x], [0, scale, y]])
+    pixels = image.permute(1, 2, 0).numpy()
+    return to_image(cv2.warpAffine(pixels, matrix, (width, height), borderMode=cv2.BORDER_REFLECT))
 
 
 class PairStream(Dataset[dict[str, torch.Tensor]]):
@@ -212,7 +207,7 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
 
     def __init__(self, config: PairConfig, root: str, seed: int) -> None:
         if config.dataset == SYNTHETIC:
-            self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas, config.misalignment, seed)
+            self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas)
             length, sizes = SYNTHETIC_TRAINING, {config.canvas: "synthetic streets"}
         elif config.dataset in FILE_PAIRS:
             folder = Path(root) / config.root
@@ -247,6 +242,7 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         sample = self.pairs[self.lane.draw(index, (self.seed, 5)).image]
         del sample["name"]
         rng = np.random.default_rng((self.seed, 6, index))
+        sample["day"] = shifted(sample["day"], self.config.misalignment, rng)
         size = self._scaled(sample["night"].shape[-2:], rng.uniform(*self.config.scale))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
