@@ -14,6 +14,11 @@ from night_seg_ros.training.engine import poly_factor
 from night_seg_ros.training.study import study
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
+BASES = {
+    "egnet": "egnet_nightcity.yaml",
+    "dannet": "dannet_pspnet.yaml",
+    "bimix": "bimix_refinenet.yaml",
+}
 RECIPES = sorted((CONFIG / "training").glob("*.yaml"))
 
 
@@ -48,7 +53,7 @@ def test_recipe_is_whole(recipe: Path, tmp_path: Path) -> None:
 )
 def test_ablation_changes_what_it_says(ablation: Path) -> None:
     method = ablation.parent.name
-    base = CONFIG / "training" / {"egnet": "egnet_nightcity.yaml", "dannet": "dannet_pspnet.yaml"}[method]
+    base = CONFIG / "training" / BASES[method]
     plain, changed = values(method, base), values(method, base, ablation)
     different = {name for name in vars(plain) if name != "config" and changed[name] != plain[name]}
     expected = {"model"} if method == "egnet" else {"model", "loss", "data"}
@@ -79,6 +84,17 @@ def test_the_papers_numbers_of_dannet(network: str) -> None:
     assert (sections["schedule"].iterations, sections["schedule"].power, data.batch_size) == (50_000, 0.9, 2)
     assert (data.crop, data.scale, pairs.crop, pairs.scale) == ((512, 512), (0.5, 1), (960, 960), (0.9, 1.1))
     assert sections["run"].input_size == (540, 960)
+
+
+def test_the_papers_numbers_of_bimix() -> None:
+    sections = values("bimix", CONFIG / "training" / "bimix_refinenet.yaml")
+    model, loss, data, pairs = sections["model"], sections["loss"], sections["data"], sections["data"].pairs
+    assert (model.segmentation_network, model.backbone) == ("refinenet", "resnet101")
+    assert (model.relighting, model.relighting_width) == ("curves", 32)
+    assert (loss.trans2seg, loss.seg2trans, loss.static_weight) == (0.001, 0.001, 1)  # mu1, mu2, mu3
+    assert (loss.light, loss.adversarial, loss.static, loss.gamma) == (1, 1, "focal", 1)
+    assert (sections["schedule"].iterations, data.batch_size) == (100_000, 2)
+    assert (data.crop, pairs.crop, pairs.size) == ((512, 512), (960, 960), (512, 512))
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG / "studies").glob("*.yaml")), ids=lambda path: path.stem)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_train_dannet import LOSS, batch, freeze_batch_norm, gradients
+from test_train_dannet import LOSS, batch, freeze_batch_norm, gradients, small
 from torch import Tensor
 from torch.nn import functional as F
 
+from night_seg_ros.cli import main
+from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.dannet import Relighting
+from night_seg_ros.models.relighting import CurveRelighting
 from night_seg_ros.training.engine import OptimizerConfig
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.mixing import dynamic_classes, half_of_classes, mix
@@ -146,3 +153,54 @@ def test_source_without_a_label() -> None:
 def test_values_that_make_no_sense(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         method(**change)
+
+
+# The command line
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source model of three steps."""
+    out = tmp_path_factory.mktemp("source") / "run"
+    assert main(["train", "source", *small("source_synthetic", out)]) == 0
+    return out / "model.safetensors"
+
+
+def test_from_source_to_bimix(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    argv = ["train", "bimix", *small("bimix_synthetic", out, **{"model.checkpoint": source})]
+    assert main(argv) == 0
+    model, metadata = load_model(out / "model.safetensors")
+    assert metadata["model"]["name"] == "bimix" and metadata["iterations"] == 3
+    assert type(model.relighting_network) is CurveRelighting
+    assert main([*argv, "--schedule.iterations=4", "--resume"]) == 0
+
+
+def test_crops_that_can_not_be_mixed(source: Path, tmp_path: Path, capsys) -> None:
+    changes = {"model.checkpoint": source, "data.pairs.size": [32, 64]}
+    assert main(["train", "bimix", *small("bimix_synthetic", tmp_path / "run", **changes)]) == 1
+    assert "[48, 64] can't be mixed with target crops [32, 64]" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_two_processes(source: Path, tmp_path: Path) -> None:
+    """The relighting network is called alone there too: its gradients are shared, or the two drift apart."""
+    out = tmp_path / "run"
+    launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "night_seg_ros.cli"]
+    changes = {"model.checkpoint": source, "data.batch_size": 2, "loss.seg2trans": 10, "loss.trans2seg": 0}
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, "train", "bimix", *small("bimix_synthetic", out, **changes)],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert main(["train", "bimix", *small("bimix_synthetic", tmp_path / "one", **changes)]) == 0
+    two, one = (
+        load_model(folder / "model.safetensors")[0].state_dict() for folder in (out, tmp_path / "one")
+    )
+    for key in two:
+        if key.startswith("relighting_network") and key.endswith("weight"):
+            assert (two[key] - one[key]).norm() < 0.05 * one[key].norm(), key
