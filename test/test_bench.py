@@ -103,7 +103,7 @@ def test_dannet_holds_one_graph_at_a_time(tmp_path: Path, capsys) -> None:
     """At most 60 % of what all graphs together keep, in the same precision."""
     values = yaml.safe_load((RECIPE.parent / "dannet_synthetic.yaml").read_text())
     values["model"] |= {"backbone": "resnet10", "relighting_width": 4}
-    sizes = {"crop": [64, 64], "canvas": [64, 96]}
+    sizes = {"crop": [64, 64], "canvas": [80, 96]}
     values["data"] |= {"batch_size": 2, "workers": 0, "pairs": values["data"]["pairs"] | sizes, **sizes}
     values["run"] |= {"accelerator": "cpu", "precision": "32-true"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
