@@ -77,7 +77,8 @@ def test_study_from_training_to_plot(
         kept = json.loads((run / "scores.json").read_text())["streets"]
         assert results[name]["streets"] == [kept["scores"]]
         assert f"| {name} | {100 * kept['scores']['miou']:.1f} |" in table
-    assert cv2.imread(str(out / "ef1.png")).shape[0] > 300
+    for chart in ("ef1.png", "miou.png"):
+        assert cv2.imread(str(out / chart)).shape[1] > 300
 
     # The second time, nothing is trained or scored again.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*") if "seed3" in path.parts}

@@ -76,6 +76,29 @@ def draw_study(path: Path, scores: dict[str, dict[str, list[dict[str, Any]]]]) -
     save_figure(figure, path)
 
 
+def draw_miou(path: Path, scores: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
+    """Draw mIoU: a column per test, a row per variant, with a dot per run and a line at their mean.
+
+    Args:
+        path: PNG to write.
+        scores: see ``draw_study``.
+    """
+    tests = list(next(iter(scores.values())))
+    figure = Figure(figsize=(2.5 + 4 * len(tests), 1.2 + 0.36 * len(scores)), dpi=_DPI, layout="constrained")
+    rows = np.arange(len(scores))
+    for axis, test in zip(figure.subplots(1, len(tests), sharey=True, squeeze=False)[0], tests, strict=True):
+        runs = [np.array([run["miou"] for run in by_test[test]], float) * 100 for by_test in scores.values()]
+        for row, values in zip(rows, runs, strict=True):
+            axis.scatter(values, [row] * len(values), s=16, color="tab:blue", alpha=0.6)
+        axis.scatter([values.mean() for values in runs], rows, s=240, marker="|", color="black")
+        axis.set_title(test)
+        axis.set_xlabel("mIoU, %")
+        axis.grid(alpha=0.3)
+    axis.set_yticks(rows, list(scores))
+    axis.invert_yaxis()
+    save_figure(figure, path)
+
+
 def _short(count: int) -> str:
     """1234567 -> 1.2M."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

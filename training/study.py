@@ -1,8 +1,8 @@
 """``night-seg study``: trains variants of methods with several seeds and compares them.
 
 Leaves in its folder: a run per variant and seed, ``results.md`` (mean and deviation of every score),
-``results.json`` and ``ef1.png`` (EF1 by exposure bin). What is there already is not done again, so an
-interrupted study goes on where it was.
+``results.json``, ``miou.png`` and ``ef1.png`` (EF1 by exposure bin). What is there already is not done
+again, so an interrupted study goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from night_seg_ros.training.command import check_same, recipe_parser, training_f
 from night_seg_ros.training.data import SourceConfig, build_validation
 from night_seg_ros.training.datasets import LabelledImages
 from night_seg_ros.training.evaluate import ReadAhead, evaluate, write_json
-from night_seg_ros.training.score_charts import draw_study
+from night_seg_ros.training.score_charts import draw_miou, draw_study
 
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
 
@@ -90,6 +90,7 @@ def study(
     write_json(folder / "results.json", scores)
     write_bytes(folder / "results.md", format_table(scores).encode())
     draw_study(folder / "ef1.png", scores)
+    draw_miou(folder / "miou.png", scores)
     print(format_table(scores))
 
 
