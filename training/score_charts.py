@@ -99,6 +99,31 @@ def draw_miou(path: Path, scores: dict[str, dict[str, list[dict[str, Any]]]]) ->
     save_figure(figure, path)
 
 
+def draw_sweeps(
+    path: Path, scores: dict[str, dict[str, list[dict[str, Any]]]], sweeps: dict[str, dict[float, str]]
+) -> None:
+    """Draw mIoU over the values of parameters: a column per test, a line per parameter with the deviation.
+
+    Args:
+        path: PNG to write.
+        scores: see ``draw_study``.
+        sweeps: by the name of the parameter, the variant of each of its values.
+    """
+    tests = list(next(iter(scores.values())))
+    figure = Figure(figsize=(5 * len(tests), 4), dpi=_DPI, layout="constrained")
+    for axis, test in zip(figure.subplots(1, len(tests), squeeze=False)[0], tests, strict=True):
+        for name, variants in sweeps.items():
+            runs = [[100 * run["miou"] for run in scores[variant][test]] for variant in variants.values()]
+            means, deviations = np.mean(runs, axis=1), np.std(runs, axis=1, ddof=len(runs[0]) > 1)
+            axis.errorbar(list(variants), means, deviations, marker="o", capsize=3, label=name)
+        axis.set_xscale("symlog", linthresh=min(v for values in sweeps.values() for v in values if v > 0))
+        axis.set_title(test)
+        axis.set_ylabel("mIoU, %")
+        axis.grid(alpha=0.3)
+    axis.legend()
+    save_figure(figure, path)
+
+
 def _short(count: int) -> str:
     """1234567 -> 1.2M."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -12,7 +12,7 @@ import json
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from tqdm import tqdm
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.files import write_bytes
 from night_seg_ros.models.inference import choose_device
-from night_seg_ros.training.command import check_same, recipe_parser, training_function
+from night_seg_ros.training.command import check_same, flatten, recipe_parser, training_function
 from night_seg_ros.training.data import SourceConfig, build_validation
 from night_seg_ros.training.datasets import LabelledImages
 from night_seg_ros.training.evaluate import ReadAhead, evaluate, write_json
-from night_seg_ros.training.score_charts import draw_miou, draw_study
+from night_seg_ros.training.score_charts import draw_miou, draw_study, draw_sweeps
 
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
 
@@ -42,11 +42,28 @@ class Variant:
         method: see ``night-seg train``.
         recipes: its recipe; a later file goes before an earlier one. Relative to the study's file.
         starts_from: an earlier variant whose model of the same seed this one starts from, or None.
+        values: of the recipe, by their dotted names; they go before the recipes'.
     """
 
     method: str
     recipes: list[Path_fr]
     starts_from: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Sweep:
+    """How the scores depend on one value of a recipe: rows of their own, and a plot.
+
+    Attributes:
+        variant: the variant that is trained with other values.
+        parameter: dotted name of the value.
+        values: the others.
+    """
+
+    variant: str
+    parameter: str
+    values: list[float]
 
 
 def study(
@@ -55,6 +72,7 @@ def study(
     tests: dict[str, SourceConfig],
     data_root: str,
     out: str,
+    sweeps: dict[str, Sweep] | None = None,
     device: str = "auto",
 ) -> None:
     """Train every variant with every seed, score each on every test, and write the comparison.
@@ -65,9 +83,13 @@ def study(
         tests: labelled images, by the name that the table shows.
         data_root: folder that the roots of sources and tests are relative to.
         out: folder for runs and results.
+        sweeps: by the name that table and plot show.
         device: for the scores: auto, cpu, cuda, cuda:1 ...
     """
     folder = Path(out)
+    swept = {name: _swept(name, sweep, variants) for name, sweep in (sweeps or {}).items()}
+    for more in swept.values():
+        variants = variants | more
     runs = {name: folder / name.replace(" ", "_") for name in variants}
     if len(set(runs.values())) < len(runs):
         raise ValueError(f"two variants would share a folder, give them other names: {', '.join(variants)}")
@@ -91,7 +113,31 @@ def study(
     write_bytes(folder / "results.md", format_table(scores).encode())
     draw_study(folder / "ef1.png", scores)
     draw_miou(folder / "miou.png", scores)
+    if sweeps:
+        points = {
+            name: _points(sweep, swept[name], runs[sweep.variant] / f"seed{seeds[0]}")
+            for name, sweep in sweeps.items()
+        }
+        draw_sweeps(folder / "sweeps.png", scores, points)
     print(format_table(scores))
+
+
+def _swept(name: str, sweep: Sweep, variants: dict[str, Variant]) -> dict[str, Variant]:
+    """The variants of a sweep, by their names."""
+    if sweep.variant not in variants:
+        raise ValueError(f"sweep {name!r} is of {sweep.variant!r}, which is no variant")
+    base = variants[sweep.variant]
+    return {
+        f"{name} = {value:g}": replace(base, values={**base.values, sweep.parameter: value})
+        for value in sweep.values
+    }
+
+
+def _points(sweep: Sweep, swept: dict[str, Variant], run: Path) -> dict[float, str]:
+    """The variants of a sweep by their value, with the one that it is of, of which ``run`` is a run."""
+    points = {variant.values[sweep.parameter]: name for name, variant in swept.items()}
+    points[flatten(yaml.safe_load((run / "recipe.yaml").read_text()))[sweep.parameter]] = sweep.variant
+    return dict(sorted(points.items()))
 
 
 def _check_starts(variants: dict[str, Variant]) -> None:
@@ -126,7 +172,7 @@ def train_variant(variant: Variant, options: list[str], run: Path) -> None:
         KeyboardInterrupt: it was stopped.
     """
     recipes = [argument for recipe in variant.recipes for argument in ("--config", str(recipe.absolute))]
-    options = recipes + options
+    options = recipes + [f"--{name}={value}" for name, value in variant.values.items()] + options
     parser = recipe_parser(training_function(variant.method), "night-seg study")
     recipe = yaml.safe_load(parser.dump(parser.parse_args(options)))
     check_same(run / "recipe.yaml", recipe, {"data.root", "data.workers", "model.checkpoint"})
