@@ -210,6 +210,36 @@ def test_variants_that_start_from_another(
     assert second.stat().st_mtime_ns == before
 
 
+def test_a_sweep_adds_its_rows_and_a_plot(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
+    values = yaml.safe_load((folder / "study.yaml").read_text())
+    recipe = yaml.safe_load((folder / "base.yaml").read_text())
+    recipe["loss"]["beta"] = 0.1
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
+    values["variants"] = {"full": {"method": "egnet", "recipes": ["base.yaml"]}}
+    values["sweeps"] = {"beta": {"variant": "full", "parameter": "loss.beta", "values": [0, 1.5]}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    out = tmp_path / "out"
+    argv = ["study", "--config", str(tmp_path / "study.yaml"), "--data_root", str(folder), "--out", str(out)]
+    assert main(argv) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert set(results) == {"full", "beta = 0", "beta = 1.5"}
+    kept = [
+        yaml.safe_load((out / name / "seed3" / "recipe.yaml").read_text())["loss"]["beta"]
+        for name in ("full", "beta_=_0", "beta_=_1.5")
+    ]
+    assert kept == [0.1, 0.0, 1.5]
+    assert cv2.imread(str(out / "sweeps.png")).shape[0] > 300
+
+    values["sweeps"]["beta"]["variant"] = "nothing"
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    capsys.readouterr()
+    assert main(argv) == 1
+    assert "sweep 'beta' is of 'nothing', which is no variant" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("start", ["second", "third", "nowhere"])
 def test_a_start_must_come_before(folder: Path, tmp_path: Path, capsys, start: str) -> None:
     values = yaml.safe_load((folder / "study.yaml").read_text())
