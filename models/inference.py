@@ -1,4 +1,4 @@
-"""From an image to a network's input, and from its logits to labels."""
+"""From an image to a network's input: its device, precision, size and normalisation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ InputSize = int | tuple[int, int] | None
 (height, width), or None for the image's own size."""
 
 MIN_SIDE = 32
-
-_BAND_ELEMENTS = 1 << 21  # logits that are upsampled at once: 8 MiB, small enough for the caches
 
 
 def choose_device(device: str) -> torch.device:
@@ -85,48 +83,3 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
     mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
     return mean * 255, std * 255
-
-
-def predict_labels(
-    logits: Tensor, size: tuple[int, int], *, align_corners: bool = False, confidence: bool = False
-) -> tuple[Tensor, Tensor | None]:
-    """Argmax of bilinearly upsampled logits, without ever holding them whole.
-
-    The width is interpolated first, on the few rows of the logits; then bands of output rows are
-    mixed from neighbouring rows and reduced at once.
-
-    Args:
-        logits: (N, C, h, w), any floating type, C up to 255.
-        size: height and width of the result.
-        align_corners: see ``SegmentationOutput``.
-        confidence: also give the softmax probability of the label.
-
-    Returns:
-        labels (N, H, W) uint8; confidence (N, H, W) uint8, 0..255 = 0..1, or None.
-    """
-    height, width = size
-    count, channels, rows, _ = logits.shape
-    wide = F.interpolate(
-        logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=align_corners
-    )
-    labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)
-    scores = torch.empty_like(labels) if confidence else None
-    source = torch.arange(height, device=logits.device, dtype=torch.float32)
-    if align_corners:
-        source *= (rows - 1) / max(1, height - 1)
-    else:
-        source = ((source + 0.5) * (rows / height) - 0.5).clamp_(0, rows - 1)
-    above = source.long()
-    below = (above + 1).clamp_(max=rows - 1)
-    weight = (source - above).view(1, 1, -1, 1)
-    band = max(1, _BAND_ELEMENTS // (count * channels * width))
-    for start in range(0, height, band):
-        part = slice(start, start + band)
-        mixed = torch.lerp(wide[:, :, above[part]], wide[:, :, below[part]], weight[:, :, part])
-        best, index = mixed.max(dim=1)
-        labels[:, part] = index
-        if scores is not None:
-            # exp(best) / sum(exp) = 1 / sum(exp(mixed - best))
-            total = mixed.sub_(best.unsqueeze(1)).exp_().sum(dim=1)
-            scores[:, part] = total.reciprocal_().mul_(255).round_()
-    return labels, scores

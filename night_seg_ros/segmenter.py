@@ -20,9 +20,9 @@ from night_seg_ros.models.inference import (
     InputSize,
     choose_device,
     computes_in_bf16,
-    predict_labels,
     preprocess,
 )
+from night_seg_ros.models.labels import predict_labels
 
 OUTPUTS = ("labels", "exposure", "confidence", "relit")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -26,9 +26,9 @@ from night_seg_ros.models.inference import (
     choose_device,
     computes_in_bf16,
     network_size,
-    predict_labels,
     preprocess,
 )
+from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training.datasets import (
     DATASETS,

@@ -1,0 +1,184 @@
+"""From a network's small logits to labels of an image's size, without ever holding full-size logits.
+
+On CUDA one Triton kernel does it (``labels_triton``). On the CPU, labels alone are found cell by cell, a cell
+being what lies between four neighbouring logits: bilinear interpolation only mixes its four corners, so a
+class that leads at all four leads everywhere between them, and the others need looking at only in the cells
+where borders run. Confidence takes the whole softmax: it is computed in bands of rows.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_CANDIDATES = (3, 6)  # cells are grouped by how many classes can lead in them; the rest look at all
+_CELL_ELEMENTS = 1 << 19  # scores that are interpolated at once: 2 MiB, small enough for the caches
+_BAND_ELEMENTS = 1 << 21  # likewise in bands
+
+
+def predict_labels(
+    logits: Tensor, size: tuple[int, int], *, align_corners: bool = False, confidence: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Argmax of bilinearly upsampled logits.
+
+    Args:
+        logits: (N, C, h, w), any floating type, C up to 255.
+        size: height and width of the result.
+        align_corners: see ``SegmentationOutput``.
+        confidence: also give the softmax probability of the label.
+
+    Returns:
+        labels (N, H, W) uint8; confidence (N, H, W) uint8, 0..255 = 0..1, or None.
+    """
+    if logits.device.type == "cuda" and importlib.util.find_spec("triton"):
+        from night_seg_ros.models.labels_triton import labels_on_cuda
+
+        return labels_on_cuda(logits, size, align_corners, confidence)
+    if confidence or min(logits.shape[-2:]) < 2:
+        return _labels_by_bands(logits, size, align_corners, confidence)
+    return _labels_by_cells(logits.float(), size, align_corners), None
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """How one axis of the result lies on that of the logits.
+
+    Attributes:
+        below: (length,), the logit below each position.
+        weight: (length,), of the next logit; what is left is that of ``below``.
+        positions: (cells, most), the positions in each cell; short ones repeat their first.
+        weights: (cells, most), their weights.
+    """
+
+    below: Tensor
+    weight: Tensor
+    positions: Tensor
+    weights: Tensor
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # an inference tensor could not be used outside of inference mode later
+def _axis(count: int, length: int, align_corners: bool, device: torch.device) -> _Axis:
+    """Lay ``length`` positions over ``count`` logits, two or more, as ``F.interpolate`` does."""
+    position = torch.arange(length, dtype=torch.float32)
+    if align_corners:
+        source = position * ((count - 1) / max(1, length - 1))
+    else:
+        source = ((position + 0.5) * (count / length) - 0.5).clamp_(0, count - 1)
+    below = source.long().clamp_(max=count - 2)
+    weight = source - below
+    sizes = torch.bincount(below, minlength=count - 1)
+    first = sizes.cumsum(0) - sizes
+    step = torch.arange(max(1, int(sizes.max())))
+    positions = torch.where(step < sizes.unsqueeze(1), first.unsqueeze(1) + step, first.unsqueeze(1))
+    positions.clamp_(max=length - 1)  # cells without a position, where the result is the smaller one
+    axis = (below, weight, positions, weight[positions])
+    return _Axis(*(each.to(device) for each in axis))
+
+
+def _labels_by_cells(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    vertical, horizontal = (
+        _axis(count, length, align_corners, logits.device)
+        for count, length in zip(logits.shape[-2:], size, strict=True)
+    )
+    leader = logits.argmax(dim=1)
+    first = leader[:, :-1, :-1]
+    uniform = (first == leader[:, :-1, 1:]) & (first == leader[:, 1:, :-1]) & (first == leader[:, 1:, 1:])
+    labels = first.to(torch.uint8)
+    labels = labels.index_select(1, vertical.below).index_select(2, horizontal.below)
+    for scores, mixed, out in zip(logits, ~uniform, labels, strict=True):
+        _fill_cells(scores, mixed, vertical, horizontal, out)
+    return labels
+
+
+def _fill_cells(scores: Tensor, mixed: Tensor, vertical: _Axis, horizontal: _Axis, out: Tensor) -> None:
+    """Write the labels of the cells in which no class leads at all four corners.
+
+    Args:
+        scores: logits (C, h, w) of one image.
+        mixed: (h - 1, w - 1) bool, the cells.
+        out: (H, W) uint8, contiguous.
+    """
+    rows, columns = mixed.nonzero(as_tuple=True)
+    width = scores.shape[-1]
+    by_place = scores.flatten(1).t().contiguous()
+    place = rows * width + columns
+    corners = torch.stack([by_place[place + offset] for offset in (0, 1, width, width + 1)])
+    # A class whose best corner is under another's worst one leads nowhere in the cell.
+    best = corners.amax(dim=0)
+    can_lead = best >= corners.amin(dim=0).amax(dim=1, keepdim=True)
+    count = can_lead.sum(dim=1)
+    flat, least = out.view(-1), 0
+    pixels = vertical.positions.shape[1] * horizontal.positions.shape[1]
+    for most in (*_CANDIDATES, len(scores)):
+        chosen = ((count > least) & (count <= most)).nonzero().squeeze(1)
+        least = most
+        for cells in chosen.split(max(1, _CELL_ELEMENTS // pixels)):
+            classes = best[cells].topk(min(most, len(scores)), dim=1).indices.sort(dim=1).values
+            row, column = rows[cells], columns[cells]
+            found = _leader_in_cells(
+                corners[:, cells].gather(2, classes.expand(4, -1, -1)),
+                classes.to(torch.uint8),
+                vertical.weights[row].unsqueeze(2),
+                horizontal.weights[column].unsqueeze(1),
+            )
+            at = vertical.positions[row].unsqueeze(2) * out.shape[1] + horizontal.positions[column].unsqueeze(
+                1
+            )
+            flat[at.view(-1)] = found.view(-1)
+
+
+def _leader_in_cells(corners: Tensor, classes: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """The class with the highest interpolated score; of equal ones the first.
+
+    Args:
+        corners: scores (4, cells, K) at the upper left, upper right, lower left and lower right corner.
+        classes: (cells, K) uint8, whose scores these are, ascending.
+        vertical, horizontal: weights (cells, I, 1) and (cells, 1, J) of the lower and the right corners.
+
+    Returns:
+        (cells, I, J) uint8.
+    """
+    upper = torch.lerp(corners[0].unsqueeze(2), corners[1].unsqueeze(2), horizontal)
+    lower = torch.lerp(corners[2].unsqueeze(2), corners[3].unsqueeze(2), horizontal)
+    best = torch.lerp(upper[:, :1], lower[:, :1], vertical)
+    leader = classes[:, :1, None].expand(best.shape)
+    for k in range(1, classes.shape[1]):
+        score = torch.lerp(upper[:, k : k + 1], lower[:, k : k + 1], vertical)
+        leader = torch.where(score > best, classes[:, k, None, None], leader)
+        best = torch.maximum(best, score)
+    return leader
+
+
+def _labels_by_bands(
+    logits: Tensor, size: tuple[int, int], align_corners: bool, confidence: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The width is interpolated first, on the few rows of the logits; then bands of output rows are mixed
+    from neighbouring rows and reduced at once."""
+    height, width = size
+    count, channels, rows, _ = logits.shape
+    wide = F.interpolate(
+        logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=align_corners
+    )
+    labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)
+    scores = torch.empty_like(labels) if confidence else None
+    if rows == 1:
+        wide, rows = wide.expand(-1, -1, 2, -1), 2
+    axis = _axis(rows, height, align_corners, logits.device)
+    above, weight = axis.below, axis.weight.view(1, 1, -1, 1)
+    band = max(1, _BAND_ELEMENTS // (count * channels * width))
+    for start in range(0, height, band):
+        part = slice(start, start + band)
+        mixed = torch.lerp(wide[:, :, above[part]], wide[:, :, above[part] + 1], weight[:, :, part])
+        best, index = mixed.max(dim=1)
+        labels[:, part] = index
+        if scores is not None:
+            # exp(best) / sum(exp) = 1 / sum(exp(mixed - best))
+            total = mixed.sub_(best.unsqueeze(1)).exp_().sum(dim=1)
+            scores[:, part] = total.reciprocal_().mul_(255).round_()
+    return labels, scores
