@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
 from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.files import write_bytes
+from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import (
     MIN_SIDE,
     InputSize,
@@ -243,11 +242,6 @@ def format_scores(scores: dict[str, Any]) -> str:
         lines.append(f"{name:<14}{100 * scores['exposure_pixels'][k] / total:6.1f}{columns}")
     lines += ["-" * 44, f"{'mEF1':<20}{scores['mef1_micro']:12.3f}{scores['mef1_macro']:12.3f}"]
     return "\n".join(lines)
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """Write strict JSON (no NaN) atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def draw_worst(
