@@ -36,8 +36,7 @@ from night_seg_ros.training.datasets import (
     FolderDataset,
     LabelledImages,
     Sample,
-    held_out_streets,
-    open_dataset,
+    open_labelled,
 )
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
@@ -368,12 +367,5 @@ def _open(options: argparse.Namespace) -> tuple[LabelledImages, str]:
     """The images to score, and what to call them."""
     if options.images:
         return FolderDataset(options.images, options.labels), options.images
-    name = f"{options.dataset} {options.split}"
-    if options.dataset != SYNTHETIC:
-        dataset = open_dataset(options.dataset, options.root, options.split)
-        if not dataset.labelled:
-            raise DataError(f"{name}: these images are published without labels, they can't be scored here")
-        return dataset, name
-    if options.split not in ("night", "day"):
-        raise DataError(f"no split {options.split!r}: the splits of this data set are night, day")
-    return held_out_streets(options.split == "night"), name
+    dataset = open_labelled(options.dataset, options.root, options.split)
+    return dataset, f"{options.dataset} {options.split}"
