@@ -12,12 +12,13 @@ class Discriminator(nn.Sequential):
 
     Args:
         num_classes: channels of the prediction.
+        width: channels of the first convolution, 64 in the paper.
 
     Shape: softmax of the logits (N, num_classes, H, W), from 16 up -> (N, 1, about H/4, W/4), unbounded.
     """
 
-    def __init__(self, num_classes: int = 19) -> None:
-        channels = [num_classes, 64, 128, 256, 256]
+    def __init__(self, num_classes: int = 19, width: int = 64) -> None:
+        channels = [num_classes, width, 2 * width, 4 * width, 4 * width]
         layers: list[nn.Module] = []
         for i, stride in enumerate((2, 2, 1, 1)):
             layers.append(nn.Conv2d(channels[i], channels[i + 1], kernel_size=4, stride=stride, padding=1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -29,3 +31,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a file atomically, see ``atomic_path``."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write strict JSON (no NaN) atomically, see ``atomic_path``."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

@@ -12,6 +12,7 @@ import sys
 COMMANDS = {
     "demo": ("night_seg_ros.demo", "replay a night drive through the node and leave pictures"),
     "segment": ("night_seg_ros.segment_files", "segment images, folders, videos"),
+    "compare": ("night_seg_ros.compare", "lay the results of several models side by side"),
     "play": ("night_seg_ros.play_node", "play a bag, video or image folder as camera topics"),
     "import-weights": ("night_seg_ros.import_weights", "make a checkpoint of published weights"),
     "evaluate": ("night_seg_ros.training.evaluate", "score a model on labelled images"),

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from night_seg_ros.drawing import BACKGROUND, BRIGHT, LEGEND_LINE, draw_legend, exposure_colours, font
 from night_seg_ros.image_files import fit
-from night_seg_ros.models.classes import CLASSES, PALETTE
+from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.segmenter import colourise
 
-_BACKGROUND = (17, 19, 24)  # RGB
-_BRIGHT = (236, 238, 242)
 _DIM = (150, 156, 166)
 _CELL_WIDTH = 400
 _GAP = 8
@@ -44,20 +42,20 @@ def contact_sheet(rows: list[Row], title: str, subtitle: str) -> np.ndarray:
     sheet_width = 2 * _MARGIN + len(titles) * _CELL_WIDTH + (len(titles) - 1) * _GAP
     top = _MARGIN + 96
     legend_top = top + len(rows) * (cell + _GAP) + 18
-    legend_lines = -(-len(CLASSES) // _LEGEND_COLUMNS)
-    sheet = Image.new("RGB", (sheet_width, legend_top + legend_lines * 28 + _MARGIN - 6), _BACKGROUND)
+    legend_height = -(-len(CLASSES) // _LEGEND_COLUMNS) * LEGEND_LINE
+    sheet = Image.new("RGB", (sheet_width, legend_top + legend_height + _MARGIN - 6), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN - 8), title, _BRIGHT, _font(28))
-    draw.text((_MARGIN, _MARGIN + 30), subtitle, _DIM, _font(17))
+    draw.text((_MARGIN, _MARGIN - 8), title, BRIGHT, font(28))
+    draw.text((_MARGIN, _MARGIN + 30), subtitle, _DIM, font(17))
 
     for column, name in enumerate(titles):
         left = _MARGIN + column * (_CELL_WIDTH + _GAP)
-        draw.text((left, top - 26), name, _BRIGHT, _font(18))
+        draw.text((left, top - 26), name, BRIGHT, font(18))
         if name == "exposure map":
             _draw_scale(sheet, draw, left + _CELL_WIDTH, top - 20)
     for index, row in enumerate(rows):
         y = top + index * (cell + _GAP)
-        exposure = np.zeros_like(row.camera) if row.exposure is None else _exposure_colours(row.exposure)
+        exposure = np.zeros_like(row.camera) if row.exposure is None else exposure_colours(row.exposure)
         for column, bgr in enumerate((row.camera, colourise(row.labels), exposure, row.overlay)):
             picture = Image.fromarray(fit(bgr, cell, _CELL_WIDTH)[:, :, ::-1])
             sheet.paste(picture, (_MARGIN + column * (_CELL_WIDTH + _GAP), y))
@@ -65,12 +63,12 @@ def contact_sheet(rows: list[Row], title: str, subtitle: str) -> np.ndarray:
         draw.text(
             (_MARGIN + 8, y + cell - 26),
             row.caption,
-            _BRIGHT,
-            _font(16),
+            BRIGHT,
+            font(16),
             stroke_width=2,
             stroke_fill=(0, 0, 0),
         )
-    _draw_legend(draw, legend_top, sheet_width)
+    draw_legend(draw, _MARGIN, legend_top, sheet_width - 2 * _MARGIN, _LEGEND_COLUMNS)
     return np.ascontiguousarray(np.asarray(sheet)[:, :, ::-1])
 
 
@@ -78,27 +76,6 @@ def _draw_scale(sheet: Image.Image, draw: ImageDraw.ImageDraw, right: int, y: in
     """The colours of the exposure map from dark to bright, ending at ``right``."""
     ramp = np.tile(np.linspace(0, 255, 110).astype(np.uint8), (12, 1))
     left = right - 48 - ramp.shape[1]
-    sheet.paste(Image.fromarray(_exposure_colours(ramp)[:, :, ::-1]), (left, y))
-    draw.text((left - 6, y - 2), "dark", _DIM, _font(14), anchor="ra")
-    draw.text((right, y - 2), "bright", _DIM, _font(14), anchor="ra")
-
-
-def _draw_legend(draw: ImageDraw.ImageDraw, top: int, sheet_width: int) -> None:
-    step = (sheet_width - 2 * _MARGIN) / _LEGEND_COLUMNS
-    for index, (name, colour) in enumerate(zip(CLASSES, PALETTE, strict=True)):
-        line, column = divmod(index, _LEGEND_COLUMNS)
-        x, y = _MARGIN + round(column * step), top + line * 28
-        draw.rounded_rectangle((x, y, x + 26, y + 18), 4, fill=tuple(int(value) for value in colour))
-        draw.text((x + 34, y), name, _BRIGHT, _font(16))
-
-
-def _exposure_colours(exposure: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 -> (H, W, 3) uint8 BGR, black over violet and orange to pale yellow."""
-    return cv2.applyColorMap(exposure, cv2.COLORMAP_INFERNO)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    try:
-        return ImageFont.load_default(size)
-    except TypeError:  # Pillow before 10.1 has one small font only
-        return ImageFont.load_default()
+    sheet.paste(Image.fromarray(exposure_colours(ramp)[:, :, ::-1]), (left, y))
+    draw.text((left - 6, y - 2), "dark", _DIM, font(14), anchor="ra")
+    draw.text((right, y - 2), "bright", _DIM, font(14), anchor="ra")

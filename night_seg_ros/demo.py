@@ -25,7 +25,7 @@ from night_seg_ros.contact_sheet import contact_sheet
 from night_seg_ros.image_files import write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.models.files import write_bytes
+from night_seg_ros.models.files import write_bytes, write_json
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.replay_report import (
     DIAGNOSTICS,
@@ -219,7 +219,7 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     )
     title = f"A night drive through {TITLES.get(summary['model'], summary['model'])}"
     write_image(options.out / "contact_sheet.png", contact_sheet(measured.rows, title, subtitle))
-    write_bytes(options.out / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    write_json(options.out / "summary.json", summary)
     write_bytes(options.out / "summary.md", summary_page(summary, options.weights is None).encode())
     shutil.rmtree(options.out / "bag", ignore_errors=True)
     os.replace(work / "bag", options.out / "bag")

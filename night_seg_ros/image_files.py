@@ -23,13 +23,18 @@ def write_image(path: Path, image: np.ndarray) -> None:
     write_bytes(path, data.tobytes())
 
 
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale (H, W, 3) uint8 to a size: pixels are averaged where it shrinks, interpolated where it grows."""
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
 def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale (H, W, 3) uint8 to fit into a size, and fill the rest of it with black; keeps the proportions."""
     if image.shape[:2] == (height, width):
         return image
     scale = min(height / image.shape[0], width / image.shape[1])
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    scaled = resize(image, max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
     result = np.zeros((height, width, 3), np.uint8)
     top, left = (height - scaled.shape[0]) // 2, (width - scaled.shape[1]) // 2
     result[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled

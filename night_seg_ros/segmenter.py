@@ -38,18 +38,20 @@ def colourise(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What the Segmenter says of one frame, at the frame's own size; None = not asked for or not to be had.
+    """What the Segmenter says of one frame, at one size; None = not asked for or not to be had.
 
     Attributes:
         labels: (H, W) uint8 train ids 0..18.
         exposure: (H, W) uint8, 0..255 = 0..1: the network's exposure map; V of HSV of the frame for a network
             without one.
+        has_own_exposure: whether ``exposure`` is the network's.
         confidence: (H, W) uint8, 0..255 = 0..1: softmax probability of the label.
         relit: (H, W, 3) uint8 BGR: the frame after the network's relighting.
     """
 
     labels: np.ndarray | None = None
     exposure: np.ndarray | None = None
+    has_own_exposure: bool = False
     confidence: np.ndarray | None = None
     relit: np.ndarray | None = None
 
@@ -124,12 +126,15 @@ class Segmenter:
         self._pinned: torch.Tensor | None = None  # upload buffer, kept between frames of one size
 
     @torch.inference_mode()
-    def __call__(self, bgr: np.ndarray, outputs: tuple[str, ...] = OUTPUTS) -> Segmentation:
+    def __call__(
+        self, bgr: np.ndarray, outputs: tuple[str, ...] = OUTPUTS, *, size: tuple[int, int] | None = None
+    ) -> Segmentation:
         """Segment one frame.
 
         Args:
             bgr: (H, W, 3) uint8, any size.
             outputs: which of ``labels``, ``exposure``, ``confidence``, ``relit`` to compute.
+            size: (height, width) of these; the frame's where None.
 
         Raises:
             ValueError: not such a frame, or an unknown output.
@@ -138,7 +143,7 @@ class Segmenter:
         unknown = set(outputs) - set(OUTPUTS)
         if unknown:
             raise ValueError(f"unknown outputs {sorted(unknown)}; known: {', '.join(OUTPUTS)}")
-        size = bgr.shape[:2]
+        size = size or (bgr.shape[0], bgr.shape[1])
         frame = self._upload(bgr).permute(2, 0, 1).unsqueeze(0).flip(1)  # RGB, 1 x 3 x H x W
         answer = self._model(preprocess(frame, self.input_size, self._dtype))
         labels = exposure = confidence = relit = None
@@ -150,16 +155,15 @@ class Segmenter:
                 confidence="confidence" in outputs,
             )
         if "exposure" in outputs:
-            if answer.exposure is not None:
-                exposure = _to_uint8(_resize(answer.exposure, size))[0, 0]
-            else:
-                exposure = frame[0].amax(dim=0)
+            value = frame.amax(dim=1, keepdim=True) / 255 if answer.exposure is None else answer.exposure
+            exposure = _to_uint8(_resize(value, size))[0, 0]
         if "relit" in outputs and answer.relit is not None:
             rgb = _resize(answer.relit, size)[0] * self._std + self._mean
             relit = _to_uint8(rgb).flip(0).permute(1, 2, 0)
         return Segmentation(
             labels=_download(labels[0]) if labels is not None and "labels" in outputs else None,
             exposure=_download(exposure),
+            has_own_exposure=exposure is not None and answer.exposure is not None,
             confidence=_download(confidence[0]) if confidence is not None else None,
             relit=_download(relit),
         )

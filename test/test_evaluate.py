@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
+from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import preprocess
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training import datasets
@@ -288,7 +289,7 @@ def test_reading_ahead_reports_what_cannot_be_read() -> None:
 
 def test_json_is_strict(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
-        evaluation.write_json(tmp_path / "a.json", {"miou": float("nan")})
+        write_json(tmp_path / "a.json", {"miou": float("nan")})
     assert not list(tmp_path.iterdir())
 
 

@@ -9,8 +9,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROS = {"rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "cv_bridge"}
-# The program and the demo join the parts; the demo draws its drive with the street generator of training.
-JOINS = {"night_seg_ros/cli.py", "night_seg_ros/demo.py"}
+# The program, the demo and the comparison join the parts: of training, the demo takes the street generator to
+# draw its drive, the comparison data sets and metrics.
+JOINS = {"night_seg_ros/cli.py", "night_seg_ros/demo.py", "night_seg_ros/compare.py"}
 
 
 def imports(path: Path) -> set[str]:

@@ -81,6 +81,7 @@ def test_the_papers_numbers_of_dannet(network: str) -> None:
     optimizer, discriminator = sections["optimizer"], sections["discriminator"]
     assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("sgd", 2.5e-4, 0.9)
     assert (optimizer.weight_decay, discriminator.lr, discriminator.betas) == (5e-4, 2.5e-4, (0.9, 0.99))
+    assert discriminator.width == 64
     assert (sections["schedule"].iterations, sections["schedule"].power, data.batch_size) == (50_000, 0.9, 2)
     assert (data.crop, data.scale, pairs.crop, pairs.scale) == ((512, 512), (0.5, 1), (960, 960), (0.9, 1.1))
     assert sections["run"].input_size == (540, 960)

@@ -56,6 +56,30 @@ def test_outputs_have_the_size_of_the_frame(model: torch.nn.Module, size: tuple[
     assert result.relit is None
 
 
+def test_outputs_of_another_size(model: torch.nn.Module) -> None:
+    bgr = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    result = Segmenter(model, device="cpu", precision="fp32")(bgr, size=(96, 120))
+    answer = model(preprocess(torch.from_numpy(bgr[:, :, ::-1].copy()).permute(2, 0, 1)[None], None))
+    expected = F.interpolate(answer.logits, size=(96, 120), mode="bilinear").argmax(dim=1)[0].numpy()
+    assert (result.labels == expected).mean() > 0.999
+    for image in (result.exposure, result.confidence):
+        assert image is not None and image.shape == (96, 120)
+    assert result.has_own_exposure
+
+
+def test_exposure_of_a_network_without_one() -> None:
+    torch.manual_seed(0)
+    model = build_model("egnet", backbone="resnet10", guidance="none", exposure="none")
+    segmenter = Segmenter(model, device="cpu", precision="fp32")
+    bgr = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    result = segmenter(bgr)
+    assert not result.has_own_exposure
+    np.testing.assert_array_equal(result.exposure, bgr.max(axis=2))
+    smaller = segmenter(bgr, ("exposure",), size=(24, 32)).exposure
+    means = bgr.max(axis=2).reshape(24, 2, 32, 2).mean(axis=(1, 3))
+    assert smaller is not None and np.abs(smaller - means).max() <= 0.51
+
+
 def test_only_what_is_asked_for(model: torch.nn.Module) -> None:
     result = Segmenter(model, device="cpu")(np.zeros((40, 40, 3), np.uint8), outputs=("exposure",))
     assert result.labels is None and result.confidence is None and result.exposure is not None

@@ -32,7 +32,7 @@ def method(relighting: Relighting = "curves", **loss: Any) -> BiMixMethod:
     model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", {"output_stride": 16})
     optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
     config = BiMixLossConfig(**LOSS | MIXING | loss)
-    return BiMixMethod(model, config, optimizer, DiscriminatorConfig(0.001, (0.9, 0.99)))
+    return BiMixMethod(model, config, optimizer, DiscriminatorConfig(8, 0.001, (0.9, 0.99)))
 
 
 def run(ours: BiMixMethod, data: dict[str, Tensor]) -> Any:

@@ -54,7 +54,7 @@ def method(relighting: Relighting = "residual", **loss: Any) -> DANNetMethod:
     torch.manual_seed(0)
     model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", {"output_stride": 16})
     optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
-    discriminator = DiscriminatorConfig(0.001, (0.9, 0.99))
+    discriminator = DiscriminatorConfig(8, 0.001, (0.9, 0.99))
     return DANNetMethod(model, DANNetLossConfig(**LOSS | loss), optimizer, discriminator)
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from night_seg_ros.models.files import write_json
 from night_seg_ros.training.data_charts import draw_charts
 from night_seg_ros.training.data_report import DataReport, SplitReport, as_json, format_report
 from night_seg_ros.training.data_statistics import Statistics
@@ -27,7 +28,6 @@ from night_seg_ros.training.datasets import (
     held_out_streets,
     read_image,
 )
-from night_seg_ros.training.evaluate import write_json
 from night_seg_ros.training.labels import DataError, LabelFormat, detect_format, read_label
 from night_seg_ros.training.layouts import FileList
 

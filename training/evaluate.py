@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
 from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.files import write_bytes
+from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import (
     MIN_SIDE,
     InputSize,
@@ -37,8 +36,7 @@ from night_seg_ros.training.datasets import (
     FolderDataset,
     LabelledImages,
     Sample,
-    held_out_streets,
-    open_dataset,
+    open_labelled,
 )
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
@@ -245,11 +243,6 @@ def format_scores(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write strict JSON (no NaN) atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
-
-
 def draw_worst(
     folder: Path,
     worst: list[tuple[int, float]],
@@ -374,12 +367,5 @@ def _open(options: argparse.Namespace) -> tuple[LabelledImages, str]:
     """The images to score, and what to call them."""
     if options.images:
         return FolderDataset(options.images, options.labels), options.images
-    name = f"{options.dataset} {options.split}"
-    if options.dataset != SYNTHETIC:
-        dataset = open_dataset(options.dataset, options.root, options.split)
-        if not dataset.labelled:
-            raise DataError(f"{name}: these images are published without labels, they can't be scored here")
-        return dataset, name
-    if options.split not in ("night", "day"):
-        raise DataError(f"no split {options.split!r}: the splits of this data set are night, day")
-    return held_out_streets(options.split == "night"), name
+    dataset = open_labelled(options.dataset, options.root, options.split)
+    return dataset, f"{options.dataset} {options.split}"

@@ -139,13 +139,15 @@ class DANNetLossConfig:
 
 @dataclass
 class DiscriminatorConfig:
-    """Adam of the discriminators.
+    """The discriminators and their Adam.
 
     Attributes:
+        width: channels of the first convolution. At 64, the paper's, they cost more than a light network.
         lr: learning rate at its peak.
         betas: decay of the means of gradient and squared gradient.
     """
 
+    width: int
     lr: float
     betas: tuple[float, float]
 
@@ -188,7 +190,9 @@ class DANNetMethod(Method):
         targets = ("day", "night") if loss.day_target else ("night",)
         # As they are; the engine replaces those among ``networks`` by ones that share gradients.
         self.network = network
-        self.discriminators = {name: Discriminator() for name in targets if loss.adversarial}
+        self.discriminators = {
+            name: Discriminator(width=discriminator.width) for name in targets if loss.adversarial
+        }
         self.networks = {
             "model": network,
             **{f"{name}_discriminator": module for name, module in self.discriminators.items()},

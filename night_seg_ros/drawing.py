@@ -1,0 +1,35 @@
+"""What the pictures for people have in common: colours, font, legend."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import ImageDraw, ImageFont
+
+from night_seg_ros.models.classes import CLASSES, PALETTE
+
+BACKGROUND = (17, 19, 24)  # RGB
+BRIGHT = (236, 238, 242)
+LEGEND_LINE = 28
+
+
+def draw_legend(draw: ImageDraw.ImageDraw, left: int, top: int, width: int, columns: int) -> None:
+    """Draw the colours and names of the classes, in lines of ``LEGEND_LINE`` pixels."""
+    for index, (name, colour) in enumerate(zip(CLASSES, PALETTE, strict=True)):
+        line, column = divmod(index, columns)
+        x, y = left + round(column * width / columns), top + line * LEGEND_LINE
+        draw.rounded_rectangle((x, y, x + 26, y + 18), 4, fill=tuple(int(value) for value in colour))
+        draw.text((x + 34, y), name, BRIGHT, font(16))
+
+
+def exposure_colours(exposure: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 -> (H, W, 3) uint8 BGR, black over violet and orange to pale yellow."""
+    return cv2.applyColorMap(exposure, cv2.COLORMAP_INFERNO)
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all pictures, in pixels."""
+    try:
+        return ImageFont.load_default(size)
+    except TypeError:  # Pillow before 10.1 has one small font only
+        return ImageFont.load_default()

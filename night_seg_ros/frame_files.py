@@ -1,0 +1,132 @@
+"""From images, folders, videos and bags to files: what the commands that do this share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from night_seg_ros.image_files import CODECS, VideoFile
+from night_seg_ros.segmenter import PRECISIONS
+from night_seg_ros.sources import Frame, Images, Source, SourceError
+
+
+class Skipped:
+    """Told of an input that can't be read, prints the message and counts it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, problem: str) -> None:
+        self.count += 1
+        tqdm.write(f"skipped {problem}", file=sys.stderr)
+
+    def finish(self, out: Path) -> int:
+        """Print that the results are in ``out``, and what is not; returns the exit status."""
+        missing = f", but {self.count} of the inputs could not be read" if self.count else ""
+        print(f"{out}: done{missing}")
+        return 1 if self.count else 0
+
+
+def parse_options(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line with the parser's own arguments and those that all such commands have."""
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
+    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the colours, 0..1 (default: 0.5)")
+    parser.add_argument(
+        "--codec",
+        default="mp4v",
+        choices=CODECS,
+        help="of videos; mp4v is fast, vp09 is slow but plays in browsers (default: mp4v)",
+    )
+    parser.add_argument("--topic", default="", help="image topic of a bag that has several")
+    options = parser.parse_args(argv)
+    if not 0 <= options.alpha <= 1:
+        parser.error(f"--alpha is {options.alpha}: give 0 to 1")
+    return options
+
+
+def write_results(
+    sources: list[Source],
+    out: Path,
+    result: str,
+    *,
+    write: Callable[[Frame], None],
+    draw: Callable[[Frame], np.ndarray],
+    codec: str,
+    on_error: Callable[[str], None],
+) -> None:
+    """Go through all frames of the sources; of each video and bag, write ``NAME_RESULT.mp4`` into ``out``.
+
+    Args:
+        result: what the files show, as it stands in their names; see ``check_names``.
+        write: writes the files of an image.
+        draw: gives the picture of a frame of a video or bag, (H, W, 3) uint8 BGR.
+        codec: of the videos, see ``image_files.CODECS``.
+        on_error: gets a message for each frame or source that cannot be read; the others are done.
+    """
+    with tqdm(total=sum(len(source) for source in sources), desc=result, unit="frame") as bar:
+        for source in sources:
+            try:
+                if isinstance(source, Images):
+                    for frame in source.frames(on_error):
+                        write(frame)
+                        bar.update()
+                    continue
+                with VideoFile(out / f"{source.name}_{result}.mp4", source.rate, codec) as video:
+                    for frame in source.frames(on_error):
+                        video.write(draw(frame))
+                        bar.update()
+            except SourceError as error:
+                on_error(str(error))
+
+
+def check_names(sources: list[Source], out: Path, result: str) -> None:
+    """Refuse what would overwrite one ``NAME_RESULT`` with another, or be read as an input next time.
+
+    Raises:
+        ValueError: two inputs would give results of one name, or results would land among the inputs.
+    """
+    files: list[tuple[str, Path]] = []
+    for source in sources:
+        if isinstance(source, Images):
+            if source.path.is_dir():
+                check_out(out, [source.path])
+            files += [(f"{path.stem}_{result}.png", path) for path in source.paths]
+        else:
+            files.append((f"{source.name}_{result}.mp4", source.path))
+    check_unique(files, out)
+
+
+def check_out(out: Path, folders: Iterable[Path]) -> None:
+    """Refuse to write into one of the folders that are read.
+
+    Raises:
+        ValueError: ``out`` is one of them.
+    """
+    if out.resolve() in {folder.resolve() for folder in folders}:
+        raise ValueError(f"{out} is an input folder: next time, the results would be read as frames")
+
+
+def check_unique(files: Iterable[tuple[str, Path]], out: Path) -> None:
+    """Refuse results of one name.
+
+    Args:
+        files: name of each result in ``out``, and the input that it is of.
+
+    Raises:
+        ValueError: two are of one name; the message tells their inputs.
+    """
+    makers: dict[str, Path] = {}
+    for name, path in files:
+        if name in makers:
+            raise ValueError(
+                f"{makers[name]} and {path} would both become {out / name}: "
+                "rename one, or give them different folders"
+            )
+        makers[name] = path
