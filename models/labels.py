@@ -53,12 +53,14 @@ class _Axis:
         weight: (length,), of the next logit; what is left is that of ``below``.
         positions: (cells, most), the positions in each cell; short ones repeat their first.
         weights: (cells, most), their weights.
+        used: (cells,) bool, whether a cell has positions: in a smaller result, some have none.
     """
 
     below: Tensor
     weight: Tensor
     positions: Tensor
     weights: Tensor
+    used: Tensor
 
 
 @lru_cache(maxsize=16)
@@ -76,8 +78,8 @@ def _axis(count: int, length: int, align_corners: bool, device: torch.device) ->
     first = sizes.cumsum(0) - sizes
     step = torch.arange(max(1, int(sizes.max())))
     positions = torch.where(step < sizes.unsqueeze(1), first.unsqueeze(1) + step, first.unsqueeze(1))
-    positions.clamp_(max=length - 1)  # cells without a position, where the result is the smaller one
-    axis = (below, weight, positions, weight[positions])
+    positions.clamp_(max=length - 1)
+    axis = (below, weight, positions, weight[positions], sizes > 0)
     return _Axis(*(each.to(device) for each in axis))
 
 
@@ -91,8 +93,9 @@ def _labels_by_cells(logits: Tensor, size: tuple[int, int], align_corners: bool)
     uniform = (first == leader[:, :-1, 1:]) & (first == leader[:, 1:, :-1]) & (first == leader[:, 1:, 1:])
     labels = first.to(torch.uint8)
     labels = labels.index_select(1, vertical.below).index_select(2, horizontal.below)
-    for scores, mixed, out in zip(logits, ~uniform, labels, strict=True):
-        _fill_cells(scores, mixed, vertical, horizontal, out)
+    mixed = ~uniform & vertical.used.unsqueeze(1) & horizontal.used
+    for scores, cells, out in zip(logits, mixed, labels, strict=True):
+        _fill_cells(scores, cells, vertical, horizontal, out)
     return labels
 
 

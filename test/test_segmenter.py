@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from night_seg_ros import Segmenter
 from night_seg_ros.models import build_model
