@@ -43,7 +43,8 @@ class DeepLab(nn.Module):
         rates: of the dilated convolutions that are added up. The network in DANNet's release has weights
             for all four, but adds up the first two.
 
-    Shape: normalised RGB (N, 3, H, W) -> logits and aux_logits (N, num_classes, about H/s, W/s).
+    Shape: normalised RGB (N, 3, H, W) -> logits (N, num_classes, about H/s, W/s); in training, aux_logits
+        likewise.
     """
 
     def __init__(
@@ -63,4 +64,5 @@ class DeepLab(nn.Module):
 
     def forward(self, image: Tensor) -> SegmentationOutput:
         _, _, third, fourth = self.encoder(image)
-        return SegmentationOutput(self.head(fourth), aux_logits=self.aux_head(third), align_corners=True)
+        aux_logits = self.aux_head(third) if self.training else None
+        return SegmentationOutput(self.head(fourth), aux_logits=aux_logits, align_corners=True)

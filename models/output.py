@@ -14,7 +14,7 @@ class SegmentationOutput(NamedTuple):
         logits: (N, num_classes, H', W') class scores at the network's own stride.
         exposure: (N, 1, H, W) predicted exposure in [0, 1], or None.
         relit: (N, 3, H, W) relit image, normalised as the input, or None.
-        aux_logits: (N, num_classes, H'', W'') scores of a second head, or None.
+        aux_logits: (N, num_classes, H'', W'') scores of a second head, in training; or None.
         align_corners: whether bilinear upsampling of the logits has to let the centres of the corner
             pixels coincide (else the corners themselves, half a pixel further out).
     """

@@ -50,7 +50,8 @@ class PSPNet(nn.Module):
         num_classes: channels of the logits.
         output_stride: 8 (the paper's), 16 or 32, the stride of the logits.
 
-    Shape: normalised RGB (N, 3, H, W) -> logits and aux_logits (N, num_classes, about H/s, W/s).
+    Shape: normalised RGB (N, 3, H, W) -> logits (N, num_classes, about H/s, W/s); in training, aux_logits
+        likewise.
     """
 
     def __init__(self, backbone: str = "resnet101", num_classes: int = 19, output_stride: int = 8) -> None:
@@ -72,4 +73,5 @@ class PSPNet(nn.Module):
     def forward(self, image: Tensor) -> SegmentationOutput:
         _, _, third, fourth = self.encoder(image)
         logits = self.classifier(self.pyramid(fourth))
-        return SegmentationOutput(logits, aux_logits=self.aux_head(third), align_corners=True)
+        aux_logits = self.aux_head(third) if self.training else None
+        return SegmentationOutput(logits, aux_logits=aux_logits, align_corners=True)

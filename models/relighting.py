@@ -110,4 +110,5 @@ class CurveRelighting(nn.Module):
         _, first, second, third, fourth = features
         x = F.relu(fifth(torch.cat([third, fourth], dim=1)))
         x = F.relu(sixth(torch.cat([second, x], dim=1)))
-        return torch.tanh(seventh(torch.cat([first, x], dim=1))).split(3, dim=1)
+        curves = torch.tanh(seventh(torch.cat([first, x], dim=1)))
+        return tuple(curves[:, 3 * i : 3 * i + 3] for i in range(CURVES))  # split can't be traced

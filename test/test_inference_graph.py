@@ -1,0 +1,78 @@
+"""What is prepared for inference computes what the model does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from night_seg_ros.models import build_model
+from night_seg_ros.models.inference_graph import fold_batch_norm, inference_graph
+
+MODELS = [
+    ("egnet", {}),
+    ("egnet", {"guidance": "concat"}),
+    ("egnet", {"guidance": "none", "exposure": "none"}),
+    ("egnet", {"exposure": "input", "guidance": "none"}),
+    ("dannet", {"segmentation_network": "pspnet"}),
+    ("dannet", {"segmentation_network": "deeplab", "relighting": "none"}),
+    ("dannet", {"segmentation_network": "refinenet", "reweighting": "logits"}),
+    ("bimix", {"segmentation_network": "refinenet", "width": 16}),
+    ("bimix", {"segmentation_network": "deeplab", "backbone": "resnet50"}),
+]
+
+
+def random_statistics(model: nn.Module) -> nn.Module:
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
+            nn.init.normal_(layer.weight, 1, 0.2)
+            nn.init.normal_(layer.bias)
+    return model
+
+
+@pytest.mark.parametrize(("name", "options"), MODELS)
+@torch.no_grad()
+def test_same_outputs_at_any_size(name: str, options: dict) -> None:
+    torch.manual_seed(0)
+    model = random_statistics(build_model(name, **{"backbone": "resnet10", **options})).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    folded = inference_graph(model)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    for size in ((65, 97), (70, 50)):
+        image = torch.randn(2, 3, *size)
+        for ours, expected in zip(folded(image), model(image), strict=True):
+            if isinstance(expected, torch.Tensor):
+                torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+            else:
+                assert ours == expected
+    assert not any(name.split(".")[-1] == "aux_head" for name, _ in folded.named_modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_only_in_evaluation_mode() -> None:
+    with pytest.raises(ValueError, match="in training mode"):
+        inference_graph(build_model("egnet", backbone="resnet10"))
+
+
+def test_a_batch_norm_that_can_not_be_folded_stays() -> None:
+    """What a convolution gives is needed elsewhere too, or there is none."""
+
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(4)
+            self.convolution = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.convolution(self.first(x))
+            return x + self.second(x)
+
+    model = random_statistics(Odd()).eval()
+    folded = torch.fx.symbolic_trace(model)
+    fold_batch_norm(folded)
+    folded.recompile()
+    x = torch.randn(1, 3, 8, 8)
+    torch.testing.assert_close(folded(x), model(x))
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules()) == 2
