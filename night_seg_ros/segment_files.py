@@ -16,6 +16,7 @@ from tqdm import tqdm
 from night_seg_ros.image_files import CODECS, VideoFile, write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
+from night_seg_ros.models.exported import TRUST_PT2
 from night_seg_ros.segmenter import PRECISIONS, Segmenter
 from night_seg_ros.sources import Frame, Images, Source, SourceError, open_source
 
@@ -90,7 +91,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--model", default="egnet", choices=list(METHODS), help="whose demonstration weights")
-    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="checkpoint or exported program (.onnx, .pt2) to use instead of demonstration weights",
+    )
+    parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     parser.add_argument("--alpha", type=float, default=0.5, help="weight of the colours, 0..1 (default: 0.5)")
@@ -116,6 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         options.weights or demonstration_weights(options.model),
         device=options.device,
         precision=options.precision,
+        trust_pt2=options.trust_pt2,
     )
     segment_files(sources, segmenter, options.out, alpha=options.alpha, codec=options.codec, on_error=skip)
     print(

@@ -424,6 +424,29 @@ def held_out_streets(night: bool, limit: int | None = None) -> SyntheticStreets:
 LabelledImages = LabelledFiles | SyntheticStreets
 
 
+def open_labelled(name: str, root: str | Path, split: str) -> LabelledImages:
+    """Open a split to score a model on: of a data set, or of the held-out synthetic streets.
+
+    Args:
+        name: a key of ``DATASETS``, or ``SYNTHETIC``, whose splits are night and day.
+        root: folder of the data set; not used for streets.
+        split: see the class.
+
+    Raises:
+        DataError: as ``open_dataset``; or the labels of this split are not published.
+    """
+    if name == SYNTHETIC:
+        if split not in ("night", "day"):
+            raise DataError(f"no split {split!r}: the splits of this data set are night, day")
+        return held_out_streets(split == "night")
+    dataset = open_dataset(name, root, split)
+    if not dataset.labelled:
+        raise DataError(
+            f"{name} {split}: these images are published without labels, they can't be scored here"
+        )
+    return dataset
+
+
 def to_sample(image: np.ndarray, label: np.ndarray | None, name: str) -> Sample:
     """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8, if it has one."""
     sample = {"image": to_image(image), "name": name}

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
-from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
+from night_seg_ros.models.checkpoint import check_classes, demonstration_weights
 from night_seg_ros.models.classes import NUM_CLASSES
+from night_seg_ros.models.exported import TRUST_PT2, ExportedNetwork, load_network
 from night_seg_ros.models.files import write_bytes
 from night_seg_ros.models.inference import (
     MIN_SIDE,
@@ -37,8 +38,7 @@ from night_seg_ros.training.datasets import (
     FolderDataset,
     LabelledImages,
     Sample,
-    held_out_streets,
-    open_dataset,
+    open_labelled,
 )
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
@@ -289,14 +289,18 @@ def main(argv: list[str] | None = None) -> int:
     dataset, name = _open(options)
     weights = options.weights or demonstration_weights(options.model)
     device = choose_device(options.device)
-    precision = options.precision
-    if precision == "auto":
-        precision = "bf16" if computes_in_bf16(device) else "fp32"
-    model, metadata = load_model(weights)
+    model, metadata = load_network(weights, device, trust_pt2=options.trust_pt2)
     check_classes(weights, metadata)
+    input_size = options.input_size or metadata.get("input_size")
+    precision = options.precision
+    if isinstance(model, ExportedNetwork):
+        model.check_use(precision, input_size)
+        precision = "fp32"
+    elif precision == "auto":
+        precision = "bf16" if computes_in_bf16(device) else "fp32"
     model = model.to(device, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     how: dict[str, Any] = {
-        "input_size": options.input_size or metadata.get("input_size"),
+        "input_size": input_size,
         "dtype": PRECISIONS[precision],
         "test_time": test_time,
     }
@@ -320,7 +324,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--dataset synthetic --split night|day, or --images DIR --labels DIR.",
     )
     parser.add_argument("--model", default="egnet", help="whose demonstration weights to take")
-    parser.add_argument("--weights", help="checkpoint (.safetensors); default: the demonstration weights")
+    parser.add_argument(
+        "--weights",
+        help="checkpoint or exported program (.onnx, .pt2); default: the demonstration weights",
+    )
+    parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
     parser.add_argument("--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="%(choices)s")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set")
     parser.add_argument("--split", help="such as val")
@@ -374,12 +382,5 @@ def _open(options: argparse.Namespace) -> tuple[LabelledImages, str]:
     """The images to score, and what to call them."""
     if options.images:
         return FolderDataset(options.images, options.labels), options.images
-    name = f"{options.dataset} {options.split}"
-    if options.dataset != SYNTHETIC:
-        dataset = open_dataset(options.dataset, options.root, options.split)
-        if not dataset.labelled:
-            raise DataError(f"{name}: these images are published without labels, they can't be scored here")
-        return dataset, name
-    if options.split not in ("night", "day"):
-        raise DataError(f"no split {options.split!r}: the splits of this data set are night, day")
-    return held_out_streets(options.split == "night"), name
+    dataset = open_labelled(options.dataset, options.root, options.split)
+    return dataset, f"{options.dataset} {options.split}"
