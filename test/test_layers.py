@@ -9,8 +9,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROS = {"rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "cv_bridge"}
-# The program and the demo join the parts; the demo draws its drive with the street generator of training.
-JOINS = {"night_seg_ros/cli.py", "night_seg_ros/demo.py"}
+# The program, the demo and the export join the parts; the demo draws its drive with the street generator of
+# training, the export checks what it wrote on the data sets of training.
+JOINS = {"night_seg_ros/cli.py", "night_seg_ros/demo.py", "night_seg_ros/export.py"}
 
 
 def imports(path: Path) -> set[str]:
