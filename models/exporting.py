@@ -93,7 +93,9 @@ def _write_onnx(path: Path, network: _NamedOutputs, header: dict[str, Any]) -> N
 
 
 def _write_pt2(path: Path, network: _NamedOutputs, header: dict[str, Any]) -> None:
-    torch.export.save(_trace(network, header["size"]), path, extra_files={PT2_HEADER: json.dumps(header)})
+    program = _trace(network, header["size"])
+    program.example_inputs = None  # an image of zeros, which would travel in the file
+    torch.export.save(program, path, extra_files={PT2_HEADER: json.dumps(header)})
 
 
 FORMATS: dict[str, Callable[[Path, _NamedOutputs, dict[str, Any]], None]] = {

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from night_seg_ros.models.inference import InputSize
 from night_seg_ros.segmenter import Segmentation, Segmenter
 
 MIN_AGREEMENT = 0.999  # share of the pixels that must have the same label
@@ -42,7 +43,8 @@ def compare(
 
     Returns:
         JSON values: ``frames``, how many; ``agreement``, share of the pixels of all frames that have the same
-        label; ``lowest_agreement`` and ``lowest_frame``, of the worst frame; ``exposure_difference`` and
+        label; ``lowest_agreement`` and ``lowest_frame``, of the worst frame; ``distorted_frames``, how many
+        the one size that a program takes has squeezed or stretched; ``exposure_difference`` and
         ``relit_difference``, the largest of a pixel, of 255, None if there are no such images. With metrics:
         ``miou_checkpoint``, ``miou_program``, ``miou_change``, 0..1.
 
@@ -50,12 +52,14 @@ def compare(
         CheckError: no frames, or labels without a pixel that counts.
     """
     names, agreements, pixels = [], [], []
+    distorted = 0
     differences: dict[str, list[int]] = {"exposure": [], "relit": []}
     for frame in frames:
         answers = [segmenter(frame.bgr, ("labels", *differences)) for segmenter in (checkpoint, program)]
         names.append(frame.name)
         agreements.append(float(np.mean(answers[0].labels == answers[1].labels)))
         pixels.append(frame.bgr.shape[0] * frame.bgr.shape[1])
+        distorted += _is_distorted(frame.bgr, program.input_size)
         for name, found in differences.items():
             found += _largest_difference(*(getattr(answer, name) for answer in answers))
         if metrics is not None:
@@ -69,6 +73,7 @@ def compare(
         "agreement": float(np.average(agreements, weights=pixels)),
         "lowest_agreement": agreements[worst],
         "lowest_frame": names[worst],
+        "distorted_frames": distorted,
         **{f"{name}_difference": max(found, default=None) for name, found in differences.items()},
         **(_miou(*metrics) if metrics is not None else {}),
     }
@@ -104,11 +109,21 @@ def format_report(report: dict[str, Any]) -> str:
     for name in ("exposure", "relit"):
         if report[f"{name}_difference"] is not None:
             rows[name] = f"differs by {report[f'{name}_difference']} of 255 at most"
+    if report["distorted_frames"]:
+        rows["distorted"] = f"{report['distorted_frames']} frames, which have not the shape of the input"
     if "miou_change" in report:
         rows["mIoU, checkpoint"] = _percent(report["miou_checkpoint"])
         rows["mIoU, program"] = _percent(report["miou_program"])
         rows["change"] = f"{100 * report['miou_change']:+.3f} points"
     return "\n".join(f"{name:<20}{value}" for name, value in rows.items())
+
+
+def _is_distorted(bgr: np.ndarray, input_size: InputSize) -> bool:
+    """Whether a frame loses its shape, by more than 1 %, when it is resized to the input."""
+    if not isinstance(input_size, tuple):
+        return False
+    stretch = (input_size[1] / input_size[0]) / (bgr.shape[1] / bgr.shape[0])
+    return abs(stretch - 1) > 0.01
 
 
 def _largest_difference(first: np.ndarray | None, second: np.ndarray | None) -> list[int]:
