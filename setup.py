@@ -75,10 +75,15 @@ setup(
         ],
         # docstring-parser: --help then tells what each value of a recipe means.
         "train": ["docstring-parser", "jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard"],
+        # ONNX: written by onnx and onnxscript, run by onnxruntime; in a vehicle with CUDA by onnxruntime-gpu.
+        "export": ["onnx", "onnxruntime", "onnxscript"],
         "test": [
             "colcon-common-extensions",
             "colcon-ros",
             "mypy",
+            "onnx",
+            "onnxruntime",
+            "onnxscript",
             "pytest",
             "pytest-timeout",
             "ruff",

@@ -197,7 +197,7 @@ def _check_signature(path: Path, session: Any, header: dict[str, Any]) -> None:
         [value.name for value in inputs] != [INPUT]
         or [size if isinstance(size, int) else None for size in inputs[0].shape] != expected
         or [value.name for value in outputs] != header["outputs"]
-        or outputs[0].shape[1] != len(header["classes"])
+        or outputs[0].shape[1:2] != [len(header["classes"])]
         or any(value.type != "tensor(float)" for value in [*inputs, *outputs])
     ):
         raise CheckpointError(f"{path}: its inputs and outputs are not those that its header tells of")

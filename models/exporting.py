@@ -76,7 +76,7 @@ class _NamedOutputs(nn.Module):
 
 
 def _write_onnx(path: Path, network: _NamedOutputs, header: dict[str, Any]) -> None:
-    for package in ("onnx", "onnxscript"):
+    for package in ("onnx", "onnxscript", "onnxruntime"):  # the last one for the check that has to follow
         need_package(package)
     program = torch.onnx.export(
         _trace(network, header["size"]),

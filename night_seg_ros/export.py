@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from night_seg_ros.export_check import CheckFrame, compare, format_report, judge
@@ -66,8 +66,8 @@ def frames_of_dataset(dataset: LabelledImages, what: str) -> CheckFrames:
 
 
 def _check_frame(sample: dict[str, Any]) -> CheckFrame:
-    rgb = sample["image"].permute(1, 2, 0).numpy()
-    return CheckFrame(sample["name"], cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.array(sample["label"]))
+    rgb, label = (sample[key].as_subclass(Tensor).numpy() for key in ("image", "label"))
+    return CheckFrame(sample["name"], cv2.cvtColor(rgb.transpose(1, 2, 0), cv2.COLOR_RGB2BGR), label)
 
 
 def export(
