@@ -319,6 +319,12 @@ def with_header(**entries: Any) -> Callable[[Any], None]:
     return change
 
 
+def with_deep_header(model: Any) -> None:
+    """One that Python's reader of JSON gives up on."""
+    (entry,) = [entry for entry in model.metadata_props if entry.key == HEADER]
+    entry.value = "[" * 100_000
+
+
 def with_secret(model: Any) -> None:
     """Its first weight is said to lie in another file."""
     tensor = model.graph.initializer[0]
@@ -333,6 +339,7 @@ def test_foreign_onnx_files(program: Callable[..., Path], tmp_path: Path) -> Non
     out = tmp_path / "model.onnx"
     changes: list[tuple[Callable[[Any], None], str]] = [
         (lambda model: model.ClearField("metadata_props"), "has no 'night_seg_ros' header"),
+        (with_deep_header, "header is not JSON"),
         (with_header(format=2), "format 2"),
         (with_header(outputs=["logits", "depth"]), "names the outputs"),
         (with_header(outputs=["logits"]), "are not those that its header tells of"),
