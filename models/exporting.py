@@ -6,6 +6,7 @@ What goes before and after, resizing, normalisation and upsampling, stays in ``i
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,9 @@ def _write_onnx(path: Path, network: _NamedOutputs, header: dict[str, Any]) -> N
 def _write_pt2(path: Path, network: _NamedOutputs, header: dict[str, Any]) -> None:
     program = _trace(network, header["size"])
     program.example_inputs = None  # an image of zeros, which would travel in the file
-    torch.export.save(program, path, extra_files={PT2_HEADER: json.dumps(header)})
+    data = io.BytesIO()  # into a file, torch would write that file's name too
+    torch.export.save(program, data, extra_files={PT2_HEADER: json.dumps(header)})
+    path.write_bytes(data.getvalue())
 
 
 FORMATS: dict[str, Callable[[Path, _NamedOutputs, dict[str, Any]], None]] = {

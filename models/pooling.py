@@ -20,7 +20,8 @@ def region_means(image: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (N, C, h, w), of the image's type.
     """
-    if not torch.compiler.is_exporting():
+    # Older torch can't tell whether it exports.
+    if not getattr(torch.compiler, "is_exporting", bool)():
         return F.adaptive_avg_pool2d(image, size)
     rows, columns = (
         _shares(regions, length, image) for regions, length in zip(size, image.shape[-2:], strict=True)
