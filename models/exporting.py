@@ -20,7 +20,7 @@ from torch.fx.experimental import _config
 from night_seg_ros.models.exported import HEADER, INPUT, OUTPUTS, PT2_HEADER, need_package
 from night_seg_ros.models.inference import MIN_SIDE
 
-OPSET = 18  # of ONNX; TensorRT 8.6 and onnxruntime 1.14 know it
+OPSET = 18  # of ONNX; known to onnxruntime since its version 1.14
 
 _EXAMPLE = (66, 98)  # no side is a multiple of a stride: nothing that holds for one may be taken for a rule
 
