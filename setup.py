@@ -75,10 +75,16 @@ setup(
         ],
         # docstring-parser: --help then tells what each value of a recipe means.
         "train": ["docstring-parser", "jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard"],
+        # onnx and onnxscript write ONNX; onnxruntime runs it, onnxruntime-gpu does so on CUDA. Older torch
+        # can not export programs for any size.
+        "export": ["onnx", "onnxruntime", "onnxscript", "torch>=2.8"],
         "test": [
             "colcon-common-extensions",
             "colcon-ros",
             "mypy",
+            "onnx",
+            "onnxruntime",
+            "onnxscript",
             "pytest",
             "pytest-timeout",
             "ruff",

@@ -29,7 +29,7 @@ def _node_argument(name: str, description: str, choices: tuple[str, ...] = ()) -
 
 NODE_ARGUMENTS = [
     _node_argument("model", "the network, such as egnet"),
-    _node_argument("weights", "path of a .safetensors checkpoint"),
+    _node_argument("weights", "path of a .safetensors checkpoint or .onnx program"),
     _node_argument("device", "auto, cpu, cuda, cuda:1 ..."),
     _node_argument("precision", "what the network computes in", ("auto", "fp32", "bf16", "fp16")),
     _node_argument("image_transport", "topic IMAGE or IMAGE/compressed", ("raw", "compressed")),

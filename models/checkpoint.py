@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from night_seg_ros.models.released import RELEASED_DEEPLAB_RATES, is_unused, rel
 
 STORAGES = ("float32", "float16", "int8")
 
-_HEADER = "night_seg_ros"
+HEADER = "night_seg_ros"
+"""Name of the entry that describes the model in every file that this package writes."""
+
 _SCALE = ".scale"  # suffix of the per-channel scales of int8 convolutions
 _WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
@@ -62,7 +65,7 @@ def save_checkpoint(
         "storage": storage,
         "metadata": metadata,
     }
-    write_bytes(path, save(_pack(state, storage), {_HEADER: json.dumps(header)}))
+    write_bytes(path, save(_pack(state, storage), {HEADER: json.dumps(header)}))
 
 
 def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -202,23 +205,37 @@ def demonstration_weights(name: str) -> Path:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_HEADER)
+            text = (file.metadata() or {}).get(HEADER)
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
+    expected = {"model": dict, "classes": list, "storage": str, "metadata": dict}
+    return parse_header(path, text, expected), tensors
+
+
+def parse_header(path: Path, text: str | None, expected: Mapping[str, type]) -> dict[str, Any]:
+    """The JSON object that travels in a file of this package, as untrusted as the file.
+
+    Args:
+        path: of the file, for messages.
+        text: what the file has under ``HEADER``; None if nothing.
+        expected: names of the entries that must be there, and their types.
+
+    Raises:
+        CheckpointError: it is missing, no JSON, of another format, or an entry is missing or of another type.
+    """
     if text is None:
-        raise CheckpointError(f"{path} has no {_HEADER!r} header: it was not written by save_checkpoint")
+        raise CheckpointError(f"{path} has no {HEADER!r} header: it was not written by this package")
     try:
         header = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: the header is not JSON ({error})") from error
-    expected = {"model": dict, "classes": list, "storage": str, "metadata": dict}
     for key, kind in expected.items():
         if not isinstance(header, dict) or not isinstance(header.get(key), kind):
             raise CheckpointError(f"{path}: the header lacks a {kind.__name__} {key!r}")
     if header.get("format") != 1:
         raise CheckpointError(f"{path}: format {header.get('format')!r}, this version reads format 1")
-    return header, tensors
+    return header
 
 
 def _pack(state: dict[str, Tensor], storage: str) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.pooling import region_means
 from night_seg_ros.models.resnet import ResNetStages, load_part
 
 Guidance = Literal["attention", "concat", "sum", "none"]
@@ -55,7 +56,8 @@ class MapGuidance(nn.Module):
         self.w2 = w2
 
     def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        attention = F.interpolate(exposure, size=segmentation.shape[-2:], mode="area")
+        height, width = segmentation.shape[-2:]
+        attention = region_means(exposure, (height, width))
         return segmentation * (self.w1 + self.w2 * attention)
 
 

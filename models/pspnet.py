@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.pooling import region_means
 from night_seg_ros.models.resnet import ResNetStages
 
 BINS = (1, 2, 3, 6)
@@ -37,7 +38,7 @@ class PyramidPooling(nn.Module):
         size = features.shape[-2:]
         pyramid = []
         for bins, projection in zip(BINS, self.projections, strict=True):
-            means = projection(F.adaptive_avg_pool2d(features, bins))
+            means = projection(region_means(features, (bins, bins)))
             pyramid.append(F.interpolate(means, size=size, mode="bilinear", align_corners=True))
         return self.bottleneck(torch.cat([*pyramid, features], dim=1))
 

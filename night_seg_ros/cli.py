@@ -14,6 +14,7 @@ COMMANDS = {
     "segment": ("night_seg_ros.segment_files", "segment images, folders, videos"),
     "compare": ("night_seg_ros.compare", "lay the results of several models side by side"),
     "play": ("night_seg_ros.play_node", "play a bag, video or image folder as camera topics"),
+    "export": ("night_seg_ros.export", "write a model as ONNX or PT2 and check it against the checkpoint"),
     "import-weights": ("night_seg_ros.import_weights", "make a checkpoint of published weights"),
     "evaluate": ("night_seg_ros.training.evaluate", "score a model on labelled images"),
     "submit": (

@@ -34,7 +34,8 @@ class Parameter:
 PARAMETERS: dict[str, Parameter] = {
     "model": Parameter("egnet", "the network", choices=tuple(METHODS)),
     "weights": Parameter(
-        "", "path of a .safetensors checkpoint; empty: the demonstration weights of the model"
+        "",
+        "path of a .safetensors checkpoint or .onnx program; empty: the demonstration weights of the model",
     ),
     "device": Parameter("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1 ..."),
     "precision": Parameter("auto", "what the network computes in", choices=("auto", *PRECISIONS)),

@@ -16,6 +16,7 @@ from night_seg_ros.frame_files import Skipped, check_names, parse_options, write
 from night_seg_ros.image_files import write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
+from night_seg_ros.models.exported import TRUST_PT2
 from night_seg_ros.segmenter import Segmenter
 from night_seg_ros.sources import Frame, Source, open_source
 
@@ -65,7 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
     parser.add_argument("--model", default="egnet", choices=list(METHODS), help="whose demonstration weights")
-    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="checkpoint or exported program (.onnx, .pt2) to use instead of demonstration weights",
+    )
+    parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
     options = parse_options(parser, argv)
 
     sources = [open_source(path, topic=options.topic) for path in options.paths]
@@ -73,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         options.weights or demonstration_weights(options.model),
         device=options.device,
         precision=options.precision,
+        trust_pt2=options.trust_pt2,
     )
     skipped = Skipped()
     segment_files(sources, segmenter, options.out, alpha=options.alpha, codec=options.codec, on_error=skipped)

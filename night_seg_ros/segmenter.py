@@ -14,8 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from night_seg_ros.models.checkpoint import check_classes, load_model
+from night_seg_ros.models.checkpoint import check_classes
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
+from night_seg_ros.models.exported import ExportedNetwork, load_network
 from night_seg_ros.models.inference import (
     InputSize,
     choose_device,
@@ -79,22 +80,24 @@ class Segmenter:
     """A model ready to segment frames of any size.
 
     Args:
-        model_or_weights: a module of ``build_model``, or the path of a checkpoint.
+        model_or_weights: a module of ``build_model``; or the path of a checkpoint, or of an exported program
+            (``.onnx``, ``.pt2``).
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1`` ...
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it, else
-            fp16 on CUDA and fp32 on the CPU).
+            fp16 on CUDA and fp32 on the CPU). An exported program has fp32 only.
         input_size: size at which the network sees a frame, see ``models.inference.InputSize``; the
-            checkpoint's where None.
+            file's where None. A program that was exported for one size sees every frame at that one.
+        trust_pt2: a ``.pt2`` file may be loaded, though a foreign one could run code.
 
     Attributes:
         device, precision: what was chosen.
         model_name: such as ``egnet``.
-        metadata: of the checkpoint; empty for a module.
+        metadata: of the file; empty for a module.
         weights_hash: first 12 hex digits of the file's SHA-256; empty for a module.
 
     Raises:
         FileNotFoundError, CheckpointError: the weights can't be used.
-        ValueError: unknown device or precision.
+        ValueError: unknown device or precision, or an exported program has not this precision or input size.
     """
 
     def __init__(
@@ -104,21 +107,25 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         input_size: InputSize = None,
+        trust_pt2: bool = False,
     ) -> None:
         self.device = choose_device(device)
-        self.precision = _choose_precision(precision, self.device)
         self.metadata: dict[str, Any] = {}
         self.weights_hash = ""
         if isinstance(model_or_weights, nn.Module):
             model = copy.deepcopy(model_or_weights)  # the caller's stays as it is
         else:
-            model, self.metadata = load_model(model_or_weights)
+            model, self.metadata = load_network(model_or_weights, self.device, trust_pt2=trust_pt2)
             self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]
             check_classes(model_or_weights, self.metadata)
         self.model_name = str(getattr(model, "build_arguments", {}).get("name", type(model).__name__))
         if input_size is None:
             input_size = self.metadata.get("input_size")
         self.input_size: InputSize = tuple(input_size) if isinstance(input_size, list) else input_size
+        if isinstance(model, ExportedNetwork):
+            model.check_use(precision, self.input_size)
+            precision = "fp32"
+        self.precision = _choose_precision(precision, self.device)
         self._dtype = PRECISIONS[self.precision]
         self._model = model.eval().to(self.device, self._dtype).to(memory_format=torch.channels_last)
         self._mean = torch.tensor(IMAGENET_MEAN, device=self.device).view(3, 1, 1)

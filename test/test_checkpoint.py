@@ -85,7 +85,7 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path, model: torch.nn.Module) -> 
     path.write_bytes(b"no weights")
     expect("not a readable safetensors file")
     save_file({"a": torch.zeros(1)}, path)
-    expect("not written by save_checkpoint")
+    expect("not written by this package")
     tensors = load_file(path)
     rewrite(path, {k: v for k, v in tensors.items() if k != "stem.conv1.weight"})
     expect("'stem.conv1.weight' is missing")

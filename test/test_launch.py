@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ from night_seg_ros.models.checkpoint import save_checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LAUNCH_FILE = CHECKOUT / "launch" / "segment.launch.py"
+WEIGHTS = CHECKOUT / "models" / "weights"
 TIMEOUT = 120.0
 
 RUN = """
@@ -76,6 +79,45 @@ def test_arguments_are_declared_at_the_top() -> None:
     assert Path(default) == CHECKOUT / "config" / "segment.yaml"
 
 
+@contextmanager
+def launched(arguments: list[str], log: Path, active: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The launch file with arguments, once its node says that it is active."""
+    arguments = [*arguments, f"sigterm_timeout:={TIMEOUT:g}"]  # a busy machine may take long to end a process
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(LAUNCH_FILE), *arguments],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        end = time.monotonic() + TIMEOUT
+        while active not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.1)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def end_with_ctrl_c(process: subprocess.Popen[bytes], log: Path) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(TIMEOUT) == 0, log.read_text()
+    assert "process has finished cleanly" in log.read_text()
+
+
+@pytest.mark.parametrize("model", [path.stem for path in sorted(WEIGHTS.glob("*.safetensors"))])
+def test_a_model_needs_nothing_but_its_name(
+    model: str, ros_domain: int, installed: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with launched([f"model:={model}", "device:=cpu"], log, "active: segmenting /camera/image_raw") as process:
+        assert f"using the demonstration weights of {model}" in log.read_text()
+        end_with_ctrl_c(process, log)
+
+
 def test_given_arguments_go_before_the_parameters_file_and_the_others_do_not(
     ros_domain: int, installed: Path, tmp_path: Path
 ) -> None:
@@ -86,45 +128,29 @@ def test_given_arguments_go_before_the_parameters_file_and_the_others_do_not(
     file.write_text(yaml.safe_dump({"/car/segment_node": {"ros__parameters": mine}}))
     arguments = ["namespace:=car", "image:=/front/image_raw", "model:=egnet", f"weights:={weights}"]
     arguments += ["precision:=fp32", f"params_file:={file}"]
-    arguments += [f"sigterm_timeout:={TIMEOUT:g}"]  # a busy machine may take long to end a process
     context = Context()
     rclpy.init(context=context)
     peer = Node("peer", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(peer)
     log = tmp_path / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(LAUNCH_FILE), *arguments],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
     try:
-        end = time.monotonic() + TIMEOUT
-        while "active: segmenting /front/image_raw/compressed" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.1)
-        expected = {
-            **mine,
-            "precision": "fp32",
-            "model": "egnet",
-            "weights": str(weights),
-            "jpeg_quality": 80,
-        }
-        client = peer.create_client(GetParameters, "/car/segment_node/get_parameters")
-        assert client.wait_for_service(TIMEOUT)
-        time.sleep(0.5)  # discovery is not symmetric: an answer may miss a young client
-        future = client.call_async(GetParameters.Request(names=list(expected)))
-        executor.spin_until_future_complete(future, timeout_sec=TIMEOUT)
-        values = [rclpy.parameter.parameter_value_to_python(value) for value in future.result().values]
-        assert dict(zip(expected, values, strict=True)) == expected
-        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C
-        assert process.wait(TIMEOUT) == 0, log.read_text()
-        assert "process has finished cleanly" in log.read_text()
+        with launched(arguments, log, "active: segmenting /front/image_raw/compressed") as process:
+            expected = {
+                **mine,
+                "precision": "fp32",
+                "model": "egnet",
+                "weights": str(weights),
+                "jpeg_quality": 80,
+            }
+            client = peer.create_client(GetParameters, "/car/segment_node/get_parameters")
+            assert client.wait_for_service(TIMEOUT)
+            time.sleep(0.5)  # discovery is not symmetric: an answer may miss a young client
+            future = client.call_async(GetParameters.Request(names=list(expected)))
+            executor.spin_until_future_complete(future, timeout_sec=TIMEOUT)
+            values = [rclpy.parameter.parameter_value_to_python(value) for value in future.result().values]
+            assert dict(zip(expected, values, strict=True)) == expected
+            end_with_ctrl_c(process, log)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
         peer.destroy_node()
         context.shutdown()

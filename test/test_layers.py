@@ -9,9 +9,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROS = {"rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "cv_bridge"}
-# The program, the demo and the comparison join the parts: of training, the demo takes the street generator to
-# draw its drive, the comparison data sets and metrics.
-JOINS = {"night_seg_ros/cli.py", "night_seg_ros/demo.py", "night_seg_ros/compare.py"}
+# The program, the demo, the comparison and the export join the parts: of training, the demo takes the street
+# generator to draw its drive, the others data sets and metrics.
+JOINS = {f"night_seg_ros/{name}.py" for name in ("cli", "demo", "compare", "export")}
 
 
 def imports(path: Path) -> set[str]:

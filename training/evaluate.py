@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
-from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
+from night_seg_ros.models.checkpoint import check_classes, demonstration_weights
 from night_seg_ros.models.classes import NUM_CLASSES
+from night_seg_ros.models.exported import TRUST_PT2, ExportedNetwork, load_network
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import (
     MIN_SIDE,
@@ -282,14 +283,18 @@ def main(argv: list[str] | None = None) -> int:
     dataset, name = _open(options)
     weights = options.weights or demonstration_weights(options.model)
     device = choose_device(options.device)
-    precision = options.precision
-    if precision == "auto":
-        precision = "bf16" if computes_in_bf16(device) else "fp32"
-    model, metadata = load_model(weights)
+    model, metadata = load_network(weights, device, trust_pt2=options.trust_pt2)
     check_classes(weights, metadata)
+    input_size = options.input_size or metadata.get("input_size")
+    precision = options.precision
+    if isinstance(model, ExportedNetwork):
+        model.check_use(precision, input_size)
+        precision = "fp32"
+    elif precision == "auto":
+        precision = "bf16" if computes_in_bf16(device) else "fp32"
     model = model.to(device, PRECISIONS[precision]).to(memory_format=torch.channels_last)
     how: dict[str, Any] = {
-        "input_size": options.input_size or metadata.get("input_size"),
+        "input_size": input_size,
         "dtype": PRECISIONS[precision],
         "test_time": test_time,
     }
@@ -313,7 +318,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--dataset synthetic --split night|day, or --images DIR --labels DIR.",
     )
     parser.add_argument("--model", default="egnet", help="whose demonstration weights to take")
-    parser.add_argument("--weights", help="checkpoint (.safetensors); default: the demonstration weights")
+    parser.add_argument(
+        "--weights",
+        help="checkpoint or exported program (.onnx, .pt2); default: the demonstration weights",
+    )
+    parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
     parser.add_argument("--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="%(choices)s")
     parser.add_argument("--root", metavar="DIR", help="folder of the data set")
     parser.add_argument("--split", help="such as val")

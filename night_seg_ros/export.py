@@ -1,0 +1,210 @@
+"""``night-seg export``: writes a model as a program (ONNX or PT2) and checks that against the checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+from torch import Tensor
+from tqdm import tqdm
+
+from night_seg_ros.export_check import CheckFrame, compare, format_report, judge
+from night_seg_ros.models import METHODS
+from night_seg_ros.models.checkpoint import demonstration_weights, load_model
+from night_seg_ros.models.exporting import FORMATS, export_model
+from night_seg_ros.models.files import atomic_path, write_bytes
+from night_seg_ros.models.inference import MIN_SIDE, network_size
+from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.sources import open_source
+from night_seg_ros.training.datasets import (
+    DATASETS,
+    SYNTHETIC,
+    LabelledImages,
+    held_out_streets,
+    open_labelled,
+)
+from night_seg_ros.training.metrics import SegmentationMetrics
+
+CAMERA = (1080, 1920)  # height and width of the frames that the size of the input is chosen for
+STREETS = 8  # synthetic ones, by night, to check with if no frames are given
+
+
+class CheckFrames(NamedTuple):
+    """Frames to check a program with: what they are called, how many, and whether they have labels."""
+
+    what: str
+    total: int
+    labelled: bool
+    frames: Iterator[CheckFrame]
+
+
+def frames_of_files(paths: list[Path], topic: str = "") -> CheckFrames:
+    """Frames of images, folders, videos and bags; see ``open_source``.
+
+    Raises:
+        SourceError: there is nothing to read; or, later, a frame can't be read.
+    """
+    sources = [open_source(path, topic=topic) for path in paths]
+    frames = (CheckFrame(frame.name, frame.image) for source in sources for frame in source.frames())
+    what = ", ".join(str(path) for path in paths)
+    return CheckFrames(what, sum(len(source) for source in sources), False, frames)
+
+
+def frames_of_dataset(dataset: LabelledImages, what: str) -> CheckFrames:
+    """Frames and their labels.
+
+    Raises:
+        DataError: later, when a file can't be read.
+    """
+    frames = (_check_frame(dataset[index]) for index in range(len(dataset)))
+    return CheckFrames(what, len(dataset), True, frames)
+
+
+def _check_frame(sample: dict[str, Any]) -> CheckFrame:
+    rgb, label = (sample[key].as_subclass(Tensor).numpy() for key in ("image", "label"))
+    return CheckFrame(sample["name"], cv2.cvtColor(rgb.transpose(1, 2, 0), cv2.COLOR_RGB2BGR), label)
+
+
+def export(
+    weights: Path,
+    out: Path,
+    file_format: str,
+    size: tuple[int, int] | None,
+    frames: CheckFrames,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Write a checkpoint as a program, check it, and write the report beside it as ``OUT.json``.
+
+    The table of the check is printed. A program that fails is not kept, nor is anything at ``out`` changed.
+
+    Args:
+        weights: a checkpoint.
+        out: the file; its suffix is the format.
+        file_format: a key of ``FORMATS``.
+        size: (height, width) of the one input that the program takes; None: of any size.
+        frames: what to check it with.
+        device: where the check runs.
+
+    Returns:
+        The report: that of ``export_check.compare``, and what was checked.
+
+    Raises:
+        FileNotFoundError, CheckpointError: the weights can't be used, or a Python package is missing.
+        CheckError: the program does not say what the checkpoint says.
+    """
+    model, metadata = load_model(weights)
+    weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    with atomic_path(out) as temporary:
+        export_model(temporary, file_format, model, metadata, size=size, weights_sha256=weights_sha256)
+        report: dict[str, Any] = {
+            "file": out.name,
+            "format": file_format,
+            "sha256": hashlib.sha256(temporary.read_bytes()).hexdigest(),
+            "weights": weights.name,
+            "weights_sha256": weights_sha256,
+            "model": metadata["model"],
+            "size": size,
+            "precision": "fp32",
+            "checked_with": frames.what,
+        }
+        checkpoint = Segmenter(weights, device=device, precision="fp32", input_size=size)
+        program = Segmenter(temporary, device=device, precision="fp32", trust_pt2=True)
+        report["device"] = str(program.device)
+        metrics = (SegmentationMetrics(), SegmentationMetrics()) if frames.labelled else None
+        bar = tqdm(frames.frames, "check", total=frames.total, unit="frame")
+        report |= compare(checkpoint, program, bar, metrics)
+        print(format_report(report))
+        judge(report)
+    write_bytes(f"{out}.json", (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+    return report
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of ``night-seg export``."""
+    options = _parse(argv)
+    weights = options.weights or demonstration_weights(options.model)
+    _, metadata = load_model(weights)
+    size = None
+    if not options.dynamic:
+        size = tuple(options.size) if options.size else network_size(*CAMERA, metadata.get("input_size"))
+    frames = _frames(options)
+    print(f"{weights} -> {options.out}, {_describe(size, options.size is None)}")
+    export(weights, options.out, options.format, size, frames, options.device)
+    print(
+        f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, checked; the report is {options.out}.json"
+    )
+    return 0
+
+
+def _describe(size: tuple[int, int] | None, chosen: bool) -> str:
+    if size is None:
+        return "input of any size"
+    height, width = size
+    why = f" (that of {CAMERA[1]}x{CAMERA[0]} frames; --size sets another, --dynamic leaves it open)"
+    return f"input of {width}x{height}{why if chosen else ''}"
+
+
+def _frames(options: argparse.Namespace) -> CheckFrames:
+    if options.frames:
+        return frames_of_files(options.frames, options.topic)
+    if options.dataset:
+        dataset = open_labelled(options.dataset, options.root, options.split)
+        return frames_of_dataset(dataset, f"{options.dataset} {options.split}")
+    return frames_of_dataset(held_out_streets(True, STREETS), f"{STREETS} synthetic streets by night")
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "night-seg export",
+        description="Write a model as a program (ONNX or PT2) that runs without this package, and check it "
+        "against its checkpoint.",
+        epilog="The program takes a normalised RGB image, (N, 3, H, W) float32, and gives logits and, where "
+        "the model has them, exposure and relit. It computes in float32. It is kept if 99.9 % of the labels "
+        "of the frames of the check are the checkpoint's.",
+    )
+    parser.add_argument("--format", choices=list(FORMATS), required=True)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.onnx or FILE.pt2")
+    parser.add_argument("--model", default="egnet", choices=list(METHODS), help="whose demonstration weights")
+    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="of the input, in pixels (default: what the checkpoint's input size makes of a 1920x1080 frame)",
+    )
+    sizes.add_argument("--dynamic", action="store_true", help="take any number of images of any size")
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="images, folders, videos or bags to check with (default: synthetic streets)",
+    )
+    parser.add_argument("--topic", default="", help="image topic of a bag that has several")
+    parser.add_argument(
+        "--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="check with labels: %(choices)s"
+    )
+    parser.add_argument("--root", metavar="DIR", help="folder of the data set")
+    parser.add_argument("--split", help="such as val")
+    parser.add_argument("--device", default="cpu", help="of the check: cpu, auto, cuda ... (default: cpu)")
+    options = parser.parse_args(argv)
+    if options.out.suffix != f".{options.format}":
+        parser.error(f"--out is {options.out}: give a name that ends in .{options.format}")
+    if options.size and min(options.size) < MIN_SIDE:
+        parser.error(f"--size: give two numbers from {MIN_SIDE} up")
+    given = {name for name in ("frames", "dataset", "root", "split") if getattr(options, name)}
+    needed = {"dataset", "split"} | ({"root"} if options.dataset != SYNTHETIC else set())
+    if given not in (set(), {"frames"}, needed):
+        parser.error("give --frames; or --dataset, --root and --split; or --dataset synthetic and --split")
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

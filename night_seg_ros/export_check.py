@@ -1,0 +1,156 @@
+"""Checks an exported program against the checkpoint that it was made from, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from night_seg_ros.models.inference import InputSize
+from night_seg_ros.segmenter import Segmentation, Segmenter
+
+MIN_AGREEMENT = 0.999  # share of the pixels that must have the same label
+MAX_DIFFERENCE = 2  # in exposure and relit image, of 255
+
+
+class CheckError(ValueError):
+    """An exported program that does not say what its checkpoint says; the message tells where."""
+
+
+class CheckFrame(NamedTuple):
+    """A frame to check with: ``bgr`` (H, W, 3) uint8; ``label`` train ids, uint8, 255 = ignored, or None.
+
+    A label may be larger than its frame.
+    """
+
+    name: str
+    bgr: np.ndarray
+    label: np.ndarray | None = None
+
+
+def compare(
+    checkpoint: Segmenter, program: Segmenter, frames: Iterable[CheckFrame], metrics: tuple[Any, Any] | None
+) -> dict[str, Any]:
+    """Segment frames with both and compare what they say.
+
+    Args:
+        checkpoint, program: both in fp32, and of one input size.
+        frames: with labels, if there are metrics.
+        metrics: two ``training.metrics.SegmentationMetrics``, one for each, to score both.
+
+    Returns:
+        JSON values: ``frames``, how many; ``agreement``, share of the pixels of all frames that have the same
+        label; ``lowest_agreement`` and ``lowest_frame``, of the worst frame; ``distorted_frames``, how many
+        the one size that a program takes has squeezed or stretched; ``exposure_difference`` and
+        ``relit_difference``, the largest of a pixel, of 255, None if there are no such images. With metrics:
+        ``miou_checkpoint``, ``miou_program``, ``miou_change``, 0..1.
+
+    Raises:
+        CheckError: no frames, or labels without a pixel that counts.
+    """
+    names, agreements, pixels = [], [], []
+    distorted = 0
+    differences: dict[str, list[int]] = {"exposure": [], "relit": []}
+    for frame in frames:
+        answers = [segmenter(frame.bgr, ("labels", *differences)) for segmenter in (checkpoint, program)]
+        names.append(frame.name)
+        agreements.append(float(np.mean(answers[0].labels == answers[1].labels)))
+        pixels.append(frame.bgr.shape[0] * frame.bgr.shape[1])
+        distorted += _is_distorted(frame.bgr, program.input_size)
+        for name, found in differences.items():
+            found += _largest_difference(*(getattr(answer, name) for answer in answers))
+        if metrics is not None:
+            for metric, answer in zip(metrics, answers, strict=True):
+                _score(metric, answer, frame)
+    if not names:
+        raise CheckError("no frame to check the program with")
+    worst = int(np.argmin(agreements))
+    return {
+        "frames": len(names),
+        "agreement": float(np.average(agreements, weights=pixels)),
+        "lowest_agreement": agreements[worst],
+        "lowest_frame": names[worst],
+        "distorted_frames": distorted,
+        **{f"{name}_difference": max(found, default=None) for name, found in differences.items()},
+        **(_miou(*metrics) if metrics is not None else {}),
+    }
+
+
+def judge(report: dict[str, Any]) -> None:
+    """Refuse a program by the report of ``compare``.
+
+    Raises:
+        CheckError: too many labels differ, or exposure or relit image differ too much.
+    """
+    if report["agreement"] < MIN_AGREEMENT:
+        raise CheckError(
+            f"only {_percent(report['agreement'])} of the labels agree with the checkpoint's, less than "
+            f"{100 * MIN_AGREEMENT} %; the program is not kept"
+        )
+    for name in ("exposure", "relit"):
+        difference = report[f"{name}_difference"]
+        if difference is not None and difference > MAX_DIFFERENCE:
+            raise CheckError(
+                f"{name} differs from the checkpoint's by up to {difference} of 255, more than "
+                f"{MAX_DIFFERENCE}; the program is not kept"
+            )
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The report of ``compare`` as a short table for people."""
+    rows = {
+        "frames": str(report["frames"]),
+        "equal labels": _percent(report["agreement"]),
+        "in the worst frame": f"{_percent(report['lowest_agreement'])} ({report['lowest_frame']})",
+    }
+    for name in ("exposure", "relit"):
+        if report[f"{name}_difference"] is not None:
+            rows[name] = f"differs by {report[f'{name}_difference']} of 255 at most"
+    if report["distorted_frames"]:
+        rows["distorted"] = f"{report['distorted_frames']} frames, which have not the shape of the input"
+    if "miou_change" in report:
+        rows["mIoU, checkpoint"] = _percent(report["miou_checkpoint"])
+        rows["mIoU, program"] = _percent(report["miou_program"])
+        rows["change"] = f"{100 * report['miou_change']:+.3f} points"
+    return "\n".join(f"{name:<20}{value}" for name, value in rows.items())
+
+
+def _is_distorted(bgr: np.ndarray, input_size: InputSize) -> bool:
+    """Whether a frame loses its shape, by more than 1 %, when it is resized to the input."""
+    if not isinstance(input_size, tuple):
+        return False
+    stretch = (input_size[1] / input_size[0]) / (bgr.shape[1] / bgr.shape[0])
+    return abs(stretch - 1) > 0.01
+
+
+def _largest_difference(first: np.ndarray | None, second: np.ndarray | None) -> list[int]:
+    """Nothing, if neither has such an image."""
+    if first is None and second is None:
+        return []
+    if first is None or second is None:
+        return [255]
+    return [int(cv2.absdiff(first, second).max())]
+
+
+def _score(metric: Any, answer: Segmentation, frame: CheckFrame) -> None:
+    assert frame.label is not None and answer.labels is not None
+    size = frame.label.shape[::-1]
+    labels, value = (
+        cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+        for image in (answer.labels, frame.bgr.max(axis=2))
+    )
+    metric.update(*(torch.from_numpy(image)[None] for image in (labels, frame.label, value)))
+
+
+def _miou(checkpoint: Any, program: Any) -> dict[str, float]:
+    before, after = checkpoint.compute()["miou"], program.compute()["miou"]
+    if before is None or after is None:
+        raise CheckError("every pixel of these labels is ignored (255)")
+    return {"miou_checkpoint": before, "miou_program": after, "miou_change": after - before}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4f} %"
