@@ -8,7 +8,8 @@ where borders run. Confidence takes the whole softmax: it is computed in bands o
 
 from __future__ import annotations
 
-import importlib.util
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,13 +36,24 @@ def predict_labels(
     Returns:
         labels (N, H, W) uint8; confidence (N, H, W) uint8, 0..255 = 0..1, or None.
     """
-    if logits.device.type == "cuda" and importlib.util.find_spec("triton"):
-        from night_seg_ros.models.labels_triton import labels_on_cuda
-
+    if logits.device.type == "cuda" and (labels_on_cuda := _triton_function(logits.device)):
         return labels_on_cuda(logits, size, align_corners, confidence)
     if confidence or min(logits.shape[-2:]) < 2:
         return _labels_by_bands(logits, size, align_corners, confidence)
     return _labels_by_cells(logits.float(), size, align_corners), None
+
+
+@lru_cache
+def _triton_function(device: torch.device) -> Callable[..., tuple[Tensor, Tensor | None]] | None:
+    """The Triton kernel, if it can be had: it is compiled on the machine, which takes a C compiler."""
+    try:
+        from night_seg_ros.models.labels_triton import labels_on_cuda
+
+        labels_on_cuda(torch.zeros(1, 2, 2, 2, device=device), (4, 4), False, True)
+    except Exception as error:  # Triton is missing, too old for the GPU, or finds no compiler
+        warnings.warn(f"labels are found more slowly, without Triton: {error!r}", stacklevel=3)
+        return None
+    return labels_on_cuda
 
 
 @dataclass(frozen=True)
