@@ -23,6 +23,7 @@ from night_seg_ros.models.inference import (
     computes_in_bf16,
     preprocess,
 )
+from night_seg_ros.models.inference_graph import inference_graph
 from night_seg_ros.models.labels import predict_labels
 
 OUTPUTS = ("labels", "exposure", "confidence", "relit")
@@ -113,7 +114,7 @@ class Segmenter:
         self.metadata: dict[str, Any] = {}
         self.weights_hash = ""
         if isinstance(model_or_weights, nn.Module):
-            model = copy.deepcopy(model_or_weights)  # the caller's stays as it is
+            model = copy.deepcopy(model_or_weights).eval()  # the caller's stays as it is
         else:
             model, self.metadata = load_network(model_or_weights, self.device, trust_pt2=trust_pt2)
             self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]
@@ -127,7 +128,9 @@ class Segmenter:
             precision = "fp32"
         self.precision = _choose_precision(precision, self.device)
         self._dtype = PRECISIONS[self.precision]
-        self._model = model.eval().to(self.device, self._dtype).to(memory_format=torch.channels_last)
+        if not isinstance(model, ExportedNetwork):
+            model = inference_graph(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
+        self._model = model
         self._mean = torch.tensor(IMAGENET_MEAN, device=self.device).view(3, 1, 1)
         self._std = torch.tensor(IMAGENET_STD, device=self.device).view(3, 1, 1)
         self._pinned: torch.Tensor | None = None  # upload buffer, kept between frames of one size
