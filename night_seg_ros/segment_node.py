@@ -315,6 +315,9 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C or shutdown; the exit status."""
+    # At Ctrl-C rclpy shuts ROS down, and that ends spin. A KeyboardInterrupt on top would strike anywhere:
+    # where the executor is starting a thread, that thread would never end, nor would the process.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=args)
     try:
         node = SegmentNode()
@@ -328,11 +331,10 @@ def main(args: list[str] | None = None) -> int:
     while ok():
         try:
             executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
+        except ExternalShutdownException:
             break
         except Exception as error:  # a client that asks for an impossible transition raises in rclpy
             node.get_logger().error(f"a callback failed: {error}")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C under ros2 launch interrupts twice
     node.destroy_node()
     try_shutdown()
     return 0
