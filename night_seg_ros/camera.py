@@ -202,6 +202,7 @@ class Camera:
             if not self._active:
                 return
             self._statistics.receive()
+            self._silence = ""
             if self._offer(self, Arrival(self, message, time.monotonic())):
                 self.drop()
 
@@ -296,7 +297,6 @@ class Camera:
             return
         silent = received == self._received_before
         self._received_before = received
-        self._silence = ""
         if silent:
             topic, timeout = subscription.topic_name, self._value("frame_timeout")
             self._silence = f"no frame on {topic} for {timeout:g} s: {self._explain_silence(topic)}"
@@ -306,6 +306,8 @@ class Camera:
         wanted = _type_name(self._input_type)
         publishers = self._node.get_publishers_info_by_topic(topic)
         if not publishers:
+            if self._statistics.received:
+                return "its publisher is gone"
             return f"nobody publishes on it. {self._name_cameras()}"
         others = {f"{_full_name(p)} ({p.topic_type})" for p in publishers if p.topic_type != wanted}
         publishers = [p for p in publishers if p.topic_type == wanted]
