@@ -1,4 +1,4 @@
-"""Starts segment_node on a camera; with ``bag`` also a player, with ``rviz`` also RViz.
+"""Starts segment_node on a camera, or several; with ``bag`` also a player, with ``rviz`` also RViz.
 
 ``ros2 launch night_seg_ros segment.launch.py --show-args`` lists the arguments.
 """
@@ -33,9 +33,10 @@ NODE_ARGUMENTS = [
     _node_argument("device", "auto, cpu, cuda, cuda:1 ..."),
     _node_argument("precision", "what the network computes in", ("auto", "fp32", "bf16", "fp16")),
     _node_argument("image_transport", "topic IMAGE or IMAGE/compressed", ("raw", "compressed")),
+    _node_argument("image_topics", "topics of several cameras: /front/image_raw,/rear/image_raw ..."),
 ]
 OTHER_ARGUMENTS = [
-    DeclareLaunchArgument("image", default_value="/camera/image_raw", description="the camera's topic"),
+    DeclareLaunchArgument("image", default_value="/camera/image_raw", description="topic of the only camera"),
     DeclareLaunchArgument("namespace", default_value="", description="namespace of the node"),
     DeclareLaunchArgument(
         "params_file",
@@ -62,19 +63,7 @@ OTHER_ARGUMENTS = [
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, the nodes and RViz."""
-    outputs = ("overlay", "labels", "exposure")
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        namespace=LaunchConfiguration("namespace"),
-        arguments=["-d", str(SHARE / "config" / "night_seg.rviz")],
-        remappings=[
-            ("/camera/image_raw", LaunchConfiguration("image")),
-            *((f"/segment_node/{name}", f"segment_node/{name}") for name in outputs),
-        ],
-        condition=IfCondition(LaunchConfiguration("rviz")),
-    )
-    return LaunchDescription([*NODE_ARGUMENTS, *OTHER_ARGUMENTS, OpaqueFunction(function=start_nodes), rviz])
+    return LaunchDescription([*NODE_ARGUMENTS, *OTHER_ARGUMENTS, OpaqueFunction(function=start_nodes)])
 
 
 def start_nodes(context: LaunchContext) -> list[Node]:
@@ -82,6 +71,11 @@ def start_nodes(context: LaunchContext) -> list[Node]:
     values = context.launch_configurations
     given = {argument.name: values[argument.name] for argument in NODE_ARGUMENTS if values[argument.name]}
     image = LaunchConfiguration("image")
+    seen, outputs = image, "segment_node"  # what RViz shows: a camera's topic, and where its outputs lie
+    if "image_topics" in given:
+        given["image_topics"] = [topic.strip() for topic in given["image_topics"].split(",")]
+        seen = given["image_topics"][0]
+        outputs = f"segment_node/{seen.rpartition('/')[0].strip('/')}"
     log = ["--log-level", LaunchConfiguration("log_level")]
     segmenter = Node(
         package=PACKAGE,
@@ -105,4 +99,15 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         ros_arguments=log,
         output="screen",
     )
-    return [segmenter, player] if values["bag"] else [segmenter]
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", str(SHARE / "config" / "night_seg.rviz")],
+        remappings=[
+            ("/camera/image_raw", seen),
+            *((f"/segment_node/{name}", f"{outputs}/{name}") for name in ("overlay", "labels", "exposure")),
+        ],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return [segmenter, player, rviz] if values["bag"] else [segmenter, rviz]

@@ -1,50 +1,77 @@
-"""A worker thread that always takes the newest item."""
+"""A worker thread that always takes the newest items."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
+Source = TypeVar("Source", bound=Hashable)
 Item = TypeVar("Item")
 
 
-class NewestWorker(Generic[Item]):
-    """Calls ``work`` on its own thread, one item at a time.
+class NewestWorker(Generic[Source, Item]):
+    """Calls ``work`` on its own thread with the newest items of some sources.
 
-    At most one item waits, and a newer one takes its place.
+    Of each source at most one item waits, and a newer one takes its place. The source that has waited longest
+    comes first, so none starves another; the waiting ones of its kind go with it.
 
     Args:
-        work: what to do with an item; it must not raise.
+        work: gets the items that were taken together, of each source at most one; it must not raise.
         name: of the thread.
+        kind: sources for which it gives the same are of one kind; by default each is of its own.
+
+    Attributes:
+        deadline: seconds that an item may wait for items of other sources of its kind. A source that missed
+            a deadline is not waited for until its next item.
     """
 
-    def __init__(self, work: Callable[[Item], None], name: str) -> None:
+    def __init__(
+        self,
+        work: Callable[[list[Item]], None],
+        name: str,
+        kind: Callable[[Source], object] = lambda source: source,
+    ) -> None:
+        self.deadline = 0.0
         self._work = work
+        self._kind = kind
         self._changed = threading.Condition()
-        self._waiting: list[Item] = []  # empty or one item
+        # In the order in which they began to wait, with the monotonic time: a newer item keeps the place.
+        self._waiting: dict[Source, tuple[float, Item]] = {}
+        self._expected: set[Source] = set()
         self._busy = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def offer(self, item: Item) -> bool:
+    def offer(self, source: Source, item: Item) -> bool:
         """Hand over an item at once; True if it took the place of one that nobody will see now."""
         with self._changed:
-            replaced = bool(self._waiting)
-            self._waiting = [item]
+            replaced = source in self._waiting
+            since = self._waiting[source][0] if replaced else time.monotonic()
+            self._waiting[source] = since, item
+            self._expected.add(source)
             self._changed.notify_all()
         return replaced
 
-    def clear(self) -> bool:
-        """Forget the item that waits, and return when none is worked on; True if one waited."""
+    def clear(self) -> list[Source]:
+        """Forget all sources, and return when no item is worked on: those of which an item waited."""
         with self._changed:
-            forgotten, self._waiting = bool(self._waiting), []
+            forgotten = list(self._waiting)
+            self._waiting.clear()
+            self._expected.clear()
+            self._changed.notify_all()
             self._changed.wait_for(lambda: not self._busy)
         return forgotten
 
+    def finish(self) -> None:
+        """Return when no item waits and none is worked on."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting and not self._busy)
+
     def stop(self) -> None:
-        """End the thread, after the item that it works on."""
+        """End the thread, after the items that it works on."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -54,12 +81,37 @@ class NewestWorker(Generic[Item]):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
+                if self._waiting:
+                    self._wait_for_others()
                 if self._stopping:
                     return
-                item = self._waiting.pop()
+                items = self._take()
                 self._busy = True
-            self._work(item)
-            del item  # a frame is large: don't hold it while waiting for the next one
+            if items:
+                self._work(items)
+            del items  # frames are large: don't hold them while waiting for the next ones
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
+
+    def _wait_for_others(self) -> None:
+        """Wait until the next batch is complete, or its first item has waited long enough."""
+        since, _ = next(iter(self._waiting.values()))
+        left = since + self.deadline - time.monotonic()
+        if left > 0 and not self._changed.wait_for(lambda: self._stopping or not self._missing(), left):
+            self._expected -= self._missing()
+
+    def _missing(self) -> set[Source]:
+        """The sources that the next batch should have, but that have no item."""
+        return set(self._of_next_kind(self._expected - self._waiting.keys()))
+
+    def _take(self) -> list[Item]:
+        """The items of the next batch, the one that has waited longest first; none if they were cleared."""
+        return [self._waiting.pop(source)[1] for source in self._of_next_kind(self._waiting)]
+
+    def _of_next_kind(self, sources: Iterable[Source]) -> list[Source]:
+        """Those of the kind of the source that has waited longest; none if nothing waits."""
+        if not self._waiting:
+            return []
+        kind = self._kind(next(iter(self._waiting)))
+        return [source for source in sources if self._kind(source) == kind]

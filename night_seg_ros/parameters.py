@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.classes import CLASSES, PALETTE
@@ -48,6 +49,16 @@ PARAMETERS: dict[str, Parameter] = {
     "image_transport": Parameter(
         "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
     ),
+    "image_topics": Parameter(
+        [],
+        "topics of several cameras, such as /front/image_raw, /rear/image_raw; empty: the topic image only",
+    ),
+    "batch_deadline": Parameter(
+        0.0,
+        "seconds that a camera's frame may wait for those of other cameras of its size, to go through the "
+        "network with them; 0: it goes with those that are there",
+        limits=(0.0, 1.0),
+    ),
     "reliability": Parameter(
         "reliable", "QoS reliability of the outputs", choices=("reliable", "best_effort")
     ),
@@ -67,3 +78,50 @@ PARAMETERS: dict[str, Parameter] = {
         PALETTE.flatten().tolist(), "colours by label value: R, G, B, R, G, B ...", when="never"
     ),
 }
+
+
+def check_value(name: str, value: Any) -> None:
+    """Check what ROS does not check itself.
+
+    Raises:
+        ValueError: the parameter can't have this value.
+    """
+    choices = PARAMETERS[name].choices
+    if choices and value not in choices:
+        raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(choices)}")
+    if name == "image_topics":
+        name_cameras(value)
+
+
+def name_cameras(image_topics: Any) -> dict[str, str]:
+    """Topics of the cameras by their names: /front/image_raw is the camera ``front``.
+
+    Args:
+        image_topics: the parameter of that name; None, which ROS makes of an empty list in a file, is one.
+
+    Returns:
+        Topic by name, in the order given; for an empty list, the topic ``image`` of a camera without name.
+
+    Raises:
+        ValueError: not a list of topics, a topic without a namespace, or two in the same one.
+    """
+    if image_topics in (None, []):
+        return {"": "image"}
+    if not isinstance(image_topics, list) or not all(isinstance(topic, str) for topic in image_topics):
+        raise ValueError(
+            f"image_topics {image_topics!r} is no list of topics such as [/front/image_raw, /rear/image_raw]"
+        )
+    topics: dict[str, str] = {}
+    for topic in image_topics:
+        name = topic.lstrip("~/").rpartition("/")[0]
+        advice = f"give it a namespace of its own, such as front/image, and remap it: front/image:={topic}"
+        if not name:
+            raise ValueError(
+                f"image_topics: {topic!r} has no namespace to name the camera and its outputs; {advice}"
+            )
+        if name in topics:
+            raise ValueError(
+                f"image_topics: {topics[name]!r} and {topic!r} would both be the camera {name!r}; {advice}"
+            )
+        topics[name] = topic
+    return topics

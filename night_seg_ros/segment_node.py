@@ -7,6 +7,10 @@ Topics, private names under the node unless they start with a slash:
 - out: ``~/labels`` (mono8, train ids), ``~/exposure`` and ``~/confidence`` (mono8, 0..255 = 0..1),
   ``~/overlay`` and ``~/relit`` (bgr8), ``~/overlay/compressed`` (JPEG), ``/diagnostics``.
 
+With parameter ``image_topics`` it serves several cameras with one model: the camera of ``/front/image_raw``
+has the outputs ``~/front/labels`` ... and an entry of its own in ``/diagnostics``. Each is a ``Camera``
+(``night_seg_ros/camera.py``); the node holds the model, the lifecycle and the thread that runs the network.
+
 Outputs have the camera's size and the header of their frame. Parameters: ``night_seg_ros/parameters.py``.
 """
 
@@ -17,77 +21,45 @@ import gc
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import rclpy
 import torch
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
-from rclpy.lifecycle import LifecycleNodeMixin, LifecyclePublisher, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.utilities import ok, try_shutdown
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
-from night_seg_ros.conversion import (
-    ConversionError,
-    array_to_image,
-    array_to_jpeg,
-    compressed_to_bgr,
-    image_to_bgr,
-)
-from night_seg_ros.frame_statistics import FrameStatistics
+from night_seg_ros.camera import Arrival, Camera, Frame, Result, make_status
 from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.newest import NewestWorker
-from night_seg_ros.parameters import PARAMETERS, Parameter
+from night_seg_ros.parameters import PARAMETERS, Parameter, check_value, name_cameras
 from night_seg_ros.segmenter import Segmenter
 
-IMAGES = ("labels", "exposure", "confidence", "relit")  # outputs that the Segmenter gives as they are
-OVERLAYS = ("overlay", "overlay/compressed")
-TRANSPORTS: dict[str, tuple[str, Any, Any]] = {  # image_transport: topic, message type, conversion
-    "raw": ("image", Image, image_to_bgr),
-    "compressed": ("image/compressed", CompressedImage, compressed_to_bgr),
-}
-RELIABILITIES = {
-    "reliable": ReliabilityPolicy.RELIABLE,
-    "best_effort": ReliabilityPolicy.BEST_EFFORT,
-}
-PUBLISHER_DEPTH = 5
-REJECT_LOG_PERIOD = 5.0  # seconds
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A camera message and the time.monotonic() at which it came."""
-
-    message: Any
-    time: float
+BATCH_LOG_PERIOD = 5.0  # seconds
 
 
 class SegmentNode(LifecycleNodeMixin, Node):
-    """Lifecycle node that segments the newest frame of a camera.
+    """Lifecycle node that segments the newest frames of one camera, or several.
 
     It configures and activates itself unless ``autostart`` is false.
 
     - configure loads the model and makes the publishers. Where that fails, the log names the cause and the
       node stays unconfigured, ready to be configured again.
-    - activate subscribes to the camera.
+    - activate subscribes to the cameras.
     - deactivate undoes activate, cleanup undoes configure and frees the model's memory.
     """
 
@@ -104,23 +76,17 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self._segmenter: Segmenter | None = None
         self._weights = ""
         self._failure = ""  # why configure failed
-        self._silence = ""  # why no frames come
-        self._statistics = FrameStatistics()
-        self._received_before = 0  # at the last check of silence
-        self._rejected_before = "0"  # at the last diagnostics
-        self._image_publishers: dict[str, LifecyclePublisher] = {}
-        # One thread for the node's life: memory that torch keeps for each thread does not pile up.
-        self._worker = NewestWorker(self._process, "segment")
         self._active = False
-        self._subscription: Any = None
-        self._silence_timer: Any = None
-        self._frame_group = MutuallyExclusiveCallbackGroup()
-        # Not the node's clock: with use_sim_time that one stands still when nobody plays.
-        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        self.create_timer(
-            self._value("diagnostics_period"), self._publish_diagnostics, clock=self._steady_clock
+        self._cameras: list[Camera] = []  # while configured
+        # One thread for the node's life: memory that torch keeps for each thread does not pile up. Cameras
+        # whose frames had one size share batches.
+        self._worker: NewestWorker[Camera, Arrival] = NewestWorker(
+            self._segment, "segment", kind=lambda camera: camera.size
         )
+        # Not the node's clock: with use_sim_time that one stands still when nobody plays.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self.create_timer(self._value("diagnostics_period"), self._publish_diagnostics, clock=clock)
         self._starter: threading.Thread | None = None
         if self._value("autostart"):
             self._starter = threading.Thread(target=self._start, name="autostart")
@@ -146,20 +112,21 @@ class SegmentNode(LifecycleNodeMixin, Node):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the camera."""
+        """Subscribe to the cameras."""
         result = super().on_activate(state)  # opens the publishers: a frame may come at once
         try:
-            self._subscribe()
+            topics = [camera.subscribe(self._value("frame_timeout")) for camera in self._cameras]
         except Exception as error:  # rclpy raises many types for a QoS override that makes no sense
             self.get_logger().error(f"can't activate: {type(error).__name__}: {error}")
             self._stop()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
-        self.get_logger().info(f"active: segmenting {self._subscription.topic_name}")
+        self._active = True
+        self.get_logger().info(f"active: segmenting {', '.join(topics)}")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe, and finish the frame under way."""
+        """Unsubscribe, and finish the frames under way."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -199,8 +166,13 @@ class SegmentNode(LifecycleNodeMixin, Node):
 
     def _configure(self) -> None:
         values = {name: self._value(name) for name in PARAMETERS}
-        for name, parameter in PARAMETERS.items():
-            _check_choice(name, parameter, values[name])
+        for name, value in values.items():
+            check_value(name, value)
+        self._cameras = [
+            Camera(self, name, topic, values["image_transport"], self._worker.offer)
+            for name, topic in name_cameras(values["image_topics"]).items()
+        ]
+        self._worker.deadline = values["batch_deadline"]
         weights = values["weights"]
         if not weights:
             weights = str(demonstration_weights(values["model"]))
@@ -219,11 +191,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
                 f"{weights} holds the model {segmenter.model_name!r}, parameter model is {values['model']!r}"
             )
         segmenter(np.zeros((64, 64, 3), np.uint8))  # the first run sets up the device: not at the first frame
-        qos = QoSProfile(depth=PUBLISHER_DEPTH, reliability=RELIABILITIES[values["reliability"]])
-        for name in (*IMAGES, *OVERLAYS):
-            kind = CompressedImage if name.endswith("compressed") else Image
-            self._image_publishers[name] = self.create_lifecycle_publisher(kind, f"~/{name}", qos)
-        self._statistics = FrameStatistics()
+        for camera in self._cameras:
+            camera.open(values["reliability"])
         self._weights = weights
         self._segmenter = segmenter
         self.get_logger().info(
@@ -233,9 +202,9 @@ class SegmentNode(LifecycleNodeMixin, Node):
 
     def _release(self) -> None:
         """Undo configure, or as much of it as was done."""
-        for publisher in self._image_publishers.values():
-            self.destroy_lifecycle_publisher(publisher)
-        self._image_publishers = {}
+        cameras, self._cameras = self._cameras, []
+        for camera in cameras:
+            camera.close()
         self._segmenter = None
         gc.collect()
         if torch.cuda.is_available():
@@ -244,136 +213,46 @@ class SegmentNode(LifecycleNodeMixin, Node):
         with suppress(OSError, AttributeError):  # another libc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
-    def _subscribe(self) -> None:
-        topic, self._input_type, self._convert = TRANSPORTS[self._value("image_transport")]
-        # Best effort asks the least of a camera driver, so that any driver matches.
-        self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._active = True
-        self._subscription = self.create_subscription(
-            self._input_type,
-            topic,
-            self._receive,
-            self._input_qos,
-            callback_group=self._frame_group,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        self._silence = ""
-        self._received_before = self._statistics.received
-        self._silence_timer = self.create_timer(
-            self._value("frame_timeout"), self._check_silence, clock=self._steady_clock
-        )
-
     def _stop(self) -> None:
         """Undo activate, or as much of it as was done."""
         self._active = False
-        if self._silence_timer is not None:
-            self.destroy_timer(self._silence_timer)
-            self._silence_timer = None
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
-        if self._worker.clear():
-            self._statistics.drop()
-        self._statistics.forget_frame()
+        for camera in self._cameras:
+            camera.unsubscribe()
+        for camera in self._worker.clear():
+            camera.drop()
+        for camera in self._cameras:
+            camera.settle()
 
     # Frames
 
-    def _receive(self, message: Any) -> None:
-        """Runs on the executor: hands the frame to the worker and returns."""
-        if not self._active:  # the subscription is just going
-            return
-        self._statistics.receive()
-        if self._worker.offer(Arrival(message, time.monotonic())):
-            self._statistics.drop()
+    def _segment(self, arrivals: list[Arrival]) -> None:
+        """Runs on the worker: the newest frames of some cameras, from their messages to their publishers."""
+        frames = [frame for arrival in arrivals if (frame := arrival.camera.read(arrival)) is not None]
+        if frames:
+            self._segment_frames(frames)
 
-    def _process(self, arrival: Arrival) -> None:
-        """Runs on the worker: one frame, from its message to the outputs."""
-        try:
-            bgr = self._convert(arrival.message)
-            published = self._publish(bgr, arrival.message.header)
-        except Exception as error:  # one bad frame must not end the node
-            reason = str(error) if isinstance(error, ConversionError) else f"{type(error).__name__}: {error}"
-            count = self._statistics.reject(reason)
-            self.get_logger().error(
-                f"frame rejected ({count} so far): {reason}", throttle_duration_sec=REJECT_LOG_PERIOD
-            )
-            return
-        self._statistics.process(bgr)
-        if published:
-            stamp = arrival.message.header.stamp
-            latency = self.get_clock().now().nanoseconds * 1e-9 - (stamp.sec + stamp.nanosec * 1e-9)
-            self._statistics.measure(latency, time.monotonic() - arrival.time)
-
-    def _publish(self, bgr: np.ndarray, header: Header) -> bool:
-        """Compute and publish what somebody listens to; False if nobody does."""
-        publishers = self._image_publishers
-        wanted = [name for name, publisher in publishers.items() if publisher.get_subscription_count()]
+    def _segment_frames(self, frames: list[Frame]) -> None:
+        """Run the network on frames together; where that fails, on each alone."""
         segmenter = self._segmenter
-        if not wanted or segmenter is None:
-            return False
-        overlays = [name for name in wanted if name in OVERLAYS]
-        fields = {name for name in wanted if name in IMAGES} | ({"labels"} if overlays else set())
-        segmentation = segmenter(bgr, tuple(fields))
-        for name in IMAGES:
-            if name not in wanted:
-                continue
-            pixels = getattr(segmentation, name)
-            if pixels is None:
-                self.get_logger().warning(f"{segmenter.model_name} has no output {name}", once=True)
-                continue
-            encoding = "mono8" if pixels.ndim == 2 else "bgr8"
-            publishers[name].publish(array_to_image(pixels, encoding, header))
-        if overlays:
-            overlay = segmentation.overlay(bgr, self._value("overlay_alpha"))
-            if "overlay" in overlays:
-                publishers["overlay"].publish(array_to_image(overlay, "bgr8", header))
-            if "overlay/compressed" in overlays:
-                jpeg = array_to_jpeg(overlay, header, self._value("jpeg_quality"))
-                publishers["overlay/compressed"].publish(jpeg)
-        return True
+        assert segmenter is not None  # no frame comes in before configure or after _stop
+        fields = {field for frame in frames for field in frame.fields}
+        try:
+            segmentations = segmenter([frame.bgr for frame in frames], tuple(fields))
+        except Exception as error:  # one bad frame must not end the node, nor cost another camera its frame
+            if len(frames) == 1:
+                frames[0].camera.reject(error)
+                return
+            self.get_logger().warning(
+                f"{len(frames)} frames together failed, now each alone: {type(error).__name__}: {error}",
+                throttle_duration_sec=BATCH_LOG_PERIOD,
+            )
+            for frame in frames:
+                self._segment_frames([frame])
+            return
+        for frame, segmentation in zip(frames, segmentations, strict=True):
+            frame.camera.publish(Result(frame, segmentation))
 
     # What the operator sees
-
-    def _check_silence(self) -> None:
-        """Say why, if no frame came since the last time."""
-        subscription, received = self._subscription, self._statistics.received
-        if subscription is None:  # just deactivated
-            return
-        silent = received == self._received_before
-        self._received_before = received
-        self._silence = ""
-        if silent:
-            topic, timeout = subscription.topic_name, self._value("frame_timeout")
-            self._silence = f"no frame on {topic} for {timeout:g} s: {self._explain_silence(topic)}"
-            self.get_logger().warning(self._silence)
-
-    def _explain_silence(self, topic: str) -> str:
-        wanted = _type_name(self._input_type)
-        publishers = self.get_publishers_info_by_topic(topic)
-        if not publishers:
-            return f"nobody publishes on it. {self._name_cameras()}"
-        others = {f"{_full_name(p)} ({p.topic_type})" for p in publishers if p.topic_type != wanted}
-        publishers = [p for p in publishers if p.topic_type == wanted]
-        if not publishers:
-            return f"it needs {wanted}, but its publishers send another type: {', '.join(sorted(others))}"
-        for publisher in publishers:
-            compatibility, reason = qos_check_compatible(publisher.qos_profile, self._input_qos)
-            if compatibility == QoSCompatibility.ERROR:
-                return f"the QoS of its publisher {_full_name(publisher)} does not match: {reason}"
-        names = ", ".join(sorted({_full_name(p) for p in publishers}))
-        return f"its publisher {names} sends nothing"
-
-    def _name_cameras(self) -> str:
-        """The image topics that are there, for someone who took a wrong name."""
-        found = []
-        own = f"{self.get_fully_qualified_name()}/"
-        for transport, (_, kind, _) in TRANSPORTS.items():
-            for name, types in self.get_topic_names_and_types():
-                if _type_name(kind) in types and not name.startswith(own) and self.count_publishers(name):
-                    found.append(f"{name} ({transport})")
-        if not found:
-            return "There is no image topic at all: does the camera driver run, in the same ROS_DOMAIN_ID?"
-        return f"Remap the topic `image`, or set image_transport; there are: {', '.join(found)}"
 
     def _publish_diagnostics(self) -> None:
         segmenter = self._segmenter
@@ -382,40 +261,30 @@ class SegmentNode(LifecycleNodeMixin, Node):
             values["weights_hash"] = segmenter.weights_hash
             values["device"] = str(segmenter.device)
             values["precision"] = segmenter.precision
-        figures = self._statistics.report()
-        level, text = self._judge(figures)
-        status = DiagnosticStatus(
-            level=level,
-            name=f"{self.get_fully_qualified_name()}: segmentation",
-            message=text,
-            hardware_id=self.resolve_topic_name("image"),
-            values=[KeyValue(key=key, value=value) for key, value in {**values, **figures}.items()],
-        )
-        array = DiagnosticArray(status=[status])
+        level, text = self._judge()
+        statuses = [camera.diagnose(level, text, values) for camera in self._cameras]
+        if not statuses:
+            statuses = [make_status(self, "segmentation", level, text, values)]
+        array = DiagnosticArray(status=statuses)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_publisher.publish(array)
 
-    def _judge(self, figures: dict[str, str]) -> tuple[bytes, str]:
-        """Level and text of the diagnostics."""
-        rejected_before, self._rejected_before = self._rejected_before, figures["frames_rejected"]
+    def _judge(self) -> tuple[bytes, str]:
+        """Level and text of what is wrong with the whole node, if anything is."""
         if self._failure:
             return DiagnosticStatus.ERROR, f"can't configure: {self._failure}"
         if self._segmenter is None:
             return DiagnosticStatus.WARN, "not configured"
         if not self._active:
             return DiagnosticStatus.WARN, "configured, not active"
-        if self._silence:
-            return DiagnosticStatus.WARN, self._silence
-        if figures["frames_rejected"] != rejected_before:
-            return DiagnosticStatus.WARN, f"frames are rejected: {figures['last_reject_reason']}"
-        return DiagnosticStatus.OK, f"{figures['rate_hz']} frames/s"
+        return DiagnosticStatus.OK, ""
 
     def _check_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
         """Refuse what can't be, and say what does not count yet."""
         known = [change for change in changes if change.name in PARAMETERS]
         for change in known:
             try:
-                _check_choice(change.name, PARAMETERS[change.name], change.value)
+                check_value(change.name, change.value)
             except ValueError as error:
                 return SetParametersResult(successful=False, reason=str(error))
         later = [change.name for change in known if PARAMETERS[change.name].when == "configure"]
@@ -429,7 +298,9 @@ class SegmentNode(LifecycleNodeMixin, Node):
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
-        description=parameter.description, read_only=parameter.when in ("start", "never")
+        description=parameter.description,
+        read_only=parameter.when in ("start", "never"),
+        dynamic_typing=parameter.default == [],  # rclpy would take an empty list for one of bytes
     )
     if parameter.choices:
         descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
@@ -442,21 +313,11 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     return descriptor
 
 
-def _check_choice(name: str, parameter: Parameter, value: Any) -> None:
-    if parameter.choices and value not in parameter.choices:
-        raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(parameter.choices)}")
-
-
-def _type_name(kind: Any) -> str:
-    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
-
-
-def _full_name(endpoint: Any) -> str:
-    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until Ctrl-C or shutdown; the exit status."""
+    # At Ctrl-C rclpy shuts ROS down, and that ends spin. A KeyboardInterrupt on top would strike anywhere:
+    # where the executor is starting a thread, that thread would never end, nor would the process.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init(args=args)
     try:
         node = SegmentNode()
@@ -470,11 +331,10 @@ def main(args: list[str] | None = None) -> int:
     while ok():
         try:
             executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
+        except ExternalShutdownException:
             break
         except Exception as error:  # a client that asks for an impossible transition raises in rclpy
             node.get_logger().error(f"a callback failed: {error}")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C under ros2 launch interrupts twice
     node.destroy_node()
     try_shutdown()
     return 0

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -126,6 +126,8 @@ class Segmenter:
         if isinstance(model, ExportedNetwork):
             model.check_use(precision, self.input_size)
             precision = "fp32"
+        # A program that was exported for one size takes one image at a time.
+        self._largest_batch = 1 if isinstance(model, ExportedNetwork) and model.size else None
         self.precision = _choose_precision(precision, self.device)
         self._dtype = PRECISIONS[self.precision]
         if not isinstance(model, ExportedNetwork):
@@ -133,29 +135,71 @@ class Segmenter:
         self._model = model
         self._mean = torch.tensor(IMAGENET_MEAN, device=self.device).view(3, 1, 1)
         self._std = torch.tensor(IMAGENET_STD, device=self.device).view(3, 1, 1)
-        self._pinned: torch.Tensor | None = None  # upload buffer, kept between frames of one size
+        self._pinned: torch.Tensor | None = None  # upload buffer, kept between batches of one shape
 
-    @torch.inference_mode()
+    @overload
     def __call__(
-        self, bgr: np.ndarray, outputs: tuple[str, ...] = OUTPUTS, *, size: tuple[int, int] | None = None
-    ) -> Segmentation:
-        """Segment one frame.
+        self, frames: np.ndarray, outputs: tuple[str, ...] = OUTPUTS, *, size: tuple[int, int] | None = None
+    ) -> Segmentation: ...
+
+    @overload
+    def __call__(
+        self,
+        frames: list[np.ndarray],
+        outputs: tuple[str, ...] = OUTPUTS,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> list[Segmentation]: ...
+
+    def __call__(
+        self,
+        frames: np.ndarray | list[np.ndarray],
+        outputs: tuple[str, ...] = OUTPUTS,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> Segmentation | list[Segmentation]:
+        """Segment one frame, or several.
+
+        Of a list, the frames of one size go through the network together, in one batch, if it takes batches.
 
         Args:
-            bgr: (H, W, 3) uint8, any size.
+            frames: one frame, (H, W, 3) uint8 BGR of any size, or a list of such frames.
             outputs: which of ``labels``, ``exposure``, ``confidence``, ``relit`` to compute.
             size: (height, width) of these; the frame's where None.
+
+        Returns:
+            One Segmentation, or one for each frame of the list, in its order. Their arrays are the caller's:
+            a later call does not change them, so another thread can read them meanwhile.
 
         Raises:
             ValueError: not such a frame, or an unknown output.
         """
-        _check_frame(bgr)
+        if not isinstance(frames, list):
+            return self([frames], outputs, size=size)[0]
+        batches: dict[tuple[int, ...], list[int]] = {}  # indices of the frames of each size
+        for index, frame in enumerate(frames):
+            _check_frame(frame)
+            batches.setdefault(frame.shape, []).append(index)
         unknown = set(outputs) - set(OUTPUTS)
         if unknown:
             raise ValueError(f"unknown outputs {sorted(unknown)}; known: {', '.join(OUTPUTS)}")
-        size = size or (bgr.shape[0], bgr.shape[1])
-        frame = self._upload(bgr).permute(2, 0, 1).unsqueeze(0).flip(1)  # RGB, 1 x 3 x H x W
-        answer = self._model(preprocess(frame, self.input_size, self._dtype))
+        results: dict[int, Segmentation] = {}
+        for indices in batches.values():
+            most = self._largest_batch or len(indices)
+            for start in range(0, len(indices), most):
+                part = indices[start : start + most]
+                batch = self._segment([frames[index] for index in part], outputs, size)
+                results.update(zip(part, batch, strict=True))
+        return [results[index] for index in range(len(frames))]
+
+    @torch.inference_mode()
+    def _segment(
+        self, frames: list[np.ndarray], outputs: tuple[str, ...], size: tuple[int, int] | None
+    ) -> list[Segmentation]:
+        """Segment frames of one size in one batch."""
+        size = size or (frames[0].shape[0], frames[0].shape[1])
+        rgb = self._upload(frames).permute(0, 3, 1, 2).flip(1)  # N x 3 x H x W
+        answer = self._model(preprocess(rgb, self.input_size, self._dtype))
         labels = exposure = confidence = relit = None
         if "labels" in outputs or "confidence" in outputs:
             labels, confidence = predict_labels(
@@ -165,27 +209,32 @@ class Segmenter:
                 confidence="confidence" in outputs,
             )
         if "exposure" in outputs:
-            value = frame.amax(dim=1, keepdim=True) / 255 if answer.exposure is None else answer.exposure
-            exposure = _to_uint8(_resize(value, size))[0, 0]
+            value = rgb.amax(dim=1, keepdim=True) / 255 if answer.exposure is None else answer.exposure
+            exposure = _to_uint8(_resize(value, size))[:, 0]
         if "relit" in outputs and answer.relit is not None:
-            rgb = _resize(answer.relit, size)[0] * self._std + self._mean
-            relit = _to_uint8(rgb).flip(0).permute(1, 2, 0)
-        return Segmentation(
-            labels=_download(labels[0]) if labels is not None and "labels" in outputs else None,
-            exposure=_download(exposure),
-            has_own_exposure=exposure is not None and answer.exposure is not None,
-            confidence=_download(confidence[0]) if confidence is not None else None,
-            relit=_download(relit),
-        )
+            relit_rgb = _resize(answer.relit, size) * self._std + self._mean
+            relit = _to_uint8(relit_rgb).flip(1).permute(0, 2, 3, 1)
+        images = {
+            "labels": _download(labels) if "labels" in outputs else None,
+            "exposure": _download(exposure),
+            "confidence": _download(confidence),
+            "relit": _download(relit),
+        }
+        given = {name: image for name, image in images.items() if image is not None}
+        own = "exposure" in given and answer.exposure is not None
+        return [
+            Segmentation(has_own_exposure=own, **{name: image[index] for name, image in given.items()})
+            for index in range(len(frames))
+        ]
 
-    def _upload(self, bgr: np.ndarray) -> torch.Tensor:
-        """The frame on the device, (H, W, 3) uint8."""
-        frame = torch.from_numpy(np.ascontiguousarray(bgr))
+    def _upload(self, frames: list[np.ndarray]) -> torch.Tensor:
+        """Frames of one size on the device, (N, H, W, 3) uint8."""
         if self.device.type == "cpu":
-            return frame
-        if self._pinned is None or self._pinned.shape != frame.shape:
-            self._pinned = torch.empty(frame.shape, dtype=torch.uint8, pin_memory=True)
-        self._pinned.copy_(frame)
+            return torch.from_numpy(np.stack(frames))
+        shape = len(frames), *frames[0].shape
+        if self._pinned is None or self._pinned.shape != shape:
+            self._pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        np.stack(frames, out=self._pinned.numpy())
         return self._pinned.to(self.device)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -26,6 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from night_seg_ros.segment_node import SegmentNode
+from night_seg_ros.segmenter import Segmenter
 
 TIMEOUT = 20.0  # seconds to wait for what must happen
 
@@ -46,7 +47,9 @@ class Bench:
     Two contexts are two DDS participants, as two processes are.
     """
 
-    def __init__(self, capture: pytest.CaptureFixture[str], **parameters: Any) -> None:
+    def __init__(
+        self, capture: pytest.CaptureFixture[str], ros_arguments: Sequence[str] = (), **parameters: Any
+    ) -> None:
         self._capture = capture
         self._log = ""
         self.contexts = Context(), Context()
@@ -57,7 +60,11 @@ class Bench:
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         parameters = {"device": "cpu", "precision": "fp32", "diagnostics_period": 0.2, **parameters}
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        self.node = SegmentNode(parameter_overrides=overrides, context=self.contexts[1])
+        self.node = SegmentNode(
+            parameter_overrides=overrides,
+            context=self.contexts[1],
+            cli_args=["--ros-args", *ros_arguments],
+        )
         self.executors = (
             SingleThreadedExecutor(context=self.contexts[0]),
             MultiThreadedExecutor(num_threads=4, context=self.contexts[1]),
@@ -68,7 +75,7 @@ class Bench:
             self.threads.append(threading.Thread(target=executor.spin, daemon=True))
             self.threads[-1].start()
         self.received: dict[str, list[Any]] = {}
-        self._camera: Any = None
+        self.cameras: dict[str, Any] = {}  # publishers by topic
         self._clients = {
             name: self.peer.create_client(kind, f"/segment_node/{name}")
             for name, kind in [
@@ -92,10 +99,11 @@ class Bench:
         for context in self.contexts:
             context.shutdown()
 
-    def logged(self, text: str) -> list[str]:
-        """The lines of the node's log with a text in them."""
+    def logged(self, text: str, camera: str = "") -> list[str]:
+        """The lines of the node's log with a text in them, or of one of its cameras."""
         self._log += self._capture.readouterr().err
-        return [line for line in self._log.splitlines() if "[segment_node]" in line and text in line]
+        logger = f"[segment_node.{camera}]" if camera else "[segment_node]"
+        return [line for line in self._log.splitlines() if logger in line and text in line]
 
     def ask(self, service: str, request: Any) -> Any:
         """A future of the service's answer."""
@@ -128,16 +136,23 @@ class Bench:
             topic = f"/segment_node/{output}"
             self.received[output] = []
             subscription = self.peer.create_subscription(kind, topic, self.received[output].append, 10)
-            until(self.node._image_publishers[output].get_subscription_count, f"a subscriber of {output}")
+            until(self.publisher(output).get_subscription_count, f"a subscriber of {output}")
             until(subscription.get_publisher_count, f"the publisher of {output}")
+
+    def publisher(self, output: str) -> Any:
+        """The node's publisher of an output."""
+        publishers = [each for camera in self.node._cameras for each in camera.publishers.values()]
+        return next(each for each in publishers if each.topic_name == f"/segment_node/{output}")
 
     def camera(self, kind: Any = Image, topic: str = "image") -> Any:
         """A publisher that the node has subscribed to."""
-        if self._camera is None:
-            self._camera = self.peer.create_publisher(kind, topic, 10)
-            until(self._camera.get_subscription_count, "the node subscribes")
-            until(self.node._subscription.get_publisher_count, "the node sees the camera")
-        return self._camera
+        if topic not in self.cameras:
+            camera = self.cameras[topic] = self.peer.create_publisher(kind, topic, 10)
+            until(camera.get_subscription_count, f"the node subscribes to {topic}")
+            subscriptions = (each._subscription for each in self.node._cameras)
+            subscription = next(each for each in subscriptions if each.topic_name == camera.topic_name)
+            until(subscription.get_publisher_count, "the node sees the camera")
+        return self.cameras[topic]
 
     def answer(self, output: str, header: Header) -> Any:
         """The message on an output with the stamp of a header."""
@@ -147,12 +162,48 @@ class Bench:
 
         return until(find, f"{output} of the frame")
 
-    def figures(self) -> dict[str, str]:
-        """The newest diagnostics, from now on."""
+    def figures(self, camera: str = "") -> dict[str, str]:
+        """The newest diagnostics, from now on, of a camera by its name."""
         self.diagnostics.clear()
-        status = until(lambda: self.diagnostics, "diagnostics")[-1].status[0]
+        statuses = until(lambda: self.diagnostics, "diagnostics")[-1].status
+        name = f"/segment_node: segmentation of {camera}" if camera else "/segment_node: segmentation"
+        status = next(each for each in statuses if each.name == name)
         values = {value.key: value.value for value in status.values}
         return {"level": status.level[0], "message": status.message, **values}
+
+
+@pytest.fixture
+def bench(ros_domain: int, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Bench]]:
+    """Makes a Bench and closes it after the test."""
+    made: list[Bench] = []
+
+    def make(**parameters: Any) -> Bench:
+        made.append(Bench(capfd, **parameters))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+class Recorder:
+    """Stands before the Segmenter, notes what it is asked for, and waits until it may go."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+        self.asked: list[set[str]] = []
+        self.frames: list[list[np.ndarray]] = []
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self, frames: list[np.ndarray], outputs: tuple[str, ...]) -> Any:
+        self.asked.append(set(outputs))
+        self.frames.append(frames)
+        assert self.go.wait(TIMEOUT)
+        return self.segmenter(frames, outputs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.segmenter, name)
 
 
 _stamps = iter(range(1, 10**6))

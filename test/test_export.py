@@ -181,6 +181,9 @@ def test_segmenter_runs_a_program_like_its_model(
                 before, after = getattr(wanted, key), getattr(given, key)
                 assert (before is None) == (after is None)
                 assert before is None or cv2.absdiff(before, after).max() <= 2
+        several = [*pictures(2, 45, 67), *pictures(1, 101, 130)]  # one size takes one image at a time
+        for one, other in zip(segmenter(several), map(segmenter, several), strict=True):
+            assert np.mean(one.labels == other.labels) > 0.999
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (6, 6), (5, 3)])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 
 from night_seg_ros.frame_statistics import FrameStatistics, exposure_shares
-from night_seg_ros.newest import NewestWorker
 
 
 def test_exposure_shares_by_hand() -> None:
@@ -62,49 +59,3 @@ def test_stamps_of_an_old_recording_are_no_latency() -> None:
     report = statistics.report()
     assert report["latency_median_ms"] == "stamps of another time"
     assert report["processing_median_ms"] == "10.0"
-
-
-def test_the_worker_takes_the_newest_item() -> None:
-    seen: list[int] = []
-    started, go = threading.Event(), threading.Event()
-
-    def work(item: int) -> None:
-        seen.append(item)
-        started.set()
-        go.wait(10)
-
-    worker = NewestWorker(work, "test")
-    assert not worker.offer(1)
-    assert started.wait(10)
-    assert not worker.offer(2)  # waits
-    assert worker.offer(3)  # takes the place of 2
-    assert worker.offer(4)
-    started.clear()
-    go.set()
-    assert started.wait(10)
-    worker.clear()
-    worker.stop()
-    assert seen == [1, 4]
-
-
-def test_clear_forgets_what_waits_and_waits_for_what_runs() -> None:
-    seen: list[int] = []
-    started, go = threading.Event(), threading.Event()
-
-    def work(item: int) -> None:
-        started.set()
-        go.wait(10)
-        seen.append(item)
-
-    worker = NewestWorker(work, "test")
-    worker.offer(1)
-    assert started.wait(10)
-    worker.offer(2)
-    threading.Timer(0.1, go.set).start()
-    assert worker.clear()
-    assert seen == [1]
-    assert not worker.clear()
-    worker.offer(3)
-    worker.clear()
-    worker.stop()
-    assert 2 not in seen

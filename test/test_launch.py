@@ -69,8 +69,8 @@ def test_arguments_are_declared_at_the_top() -> None:
     entities = module.generate_launch_description().entities
     arguments = {entity.name: entity for entity in entities if isinstance(entity, DeclareLaunchArgument)}
     assert list(arguments) == [
-        "model", "weights", "device", "precision", "image_transport", "image", "namespace", "params_file",
-        "rviz", "bag", "log_level",
+        "model", "weights", "device", "precision", "image_transport", "image_topics", "image", "namespace",
+        "params_file", "rviz", "bag", "log_level",
     ]  # fmt: skip
     for argument in arguments.values():
         assert argument.description

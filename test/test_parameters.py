@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.parameters import PARAMETERS
+from night_seg_ros.parameters import PARAMETERS, name_cameras
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "segment.yaml"
 
@@ -36,3 +37,18 @@ def test_class_names_and_palette_are_those_of_the_models() -> None:
     assert PARAMETERS["class_names"].default == list(CLASSES)
     colours = PARAMETERS["palette"].default
     assert [colours[i : i + 3] for i in range(0, len(colours), 3)] == PALETTE.tolist()
+
+
+def test_names_of_cameras() -> None:
+    assert name_cameras([]) == name_cameras(None) == {"": "image"}
+    topics = ["/front/image_raw", "rear/image", "~/top/image", "/car/left/camera/image_rect"]
+    names = ["front", "rear", "top", "car/left/camera"]
+    assert name_cameras(topics) == dict(zip(names, topics, strict=True))
+
+
+@pytest.mark.parametrize(
+    "topics", [["/image"], ["image"], [""], ["/a/x", "a/y"], ["/a/x", "/a/x"], "/a/x", "", [1], [b"/a/x"]]
+)
+def test_topics_that_name_no_cameras(topics: object) -> None:
+    with pytest.raises(ValueError, match="^image_topics"):
+        name_cameras(topics)

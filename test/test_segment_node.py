@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .
 import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_bench import TIMEOUT, Bench, new_header, scene, until
+from node_bench import TIMEOUT, Bench, Recorder, bench, new_header, scene, until
 from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -39,21 +38,8 @@ from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.segmenter import Segmenter
 
+__all__ = ["bench"]
 SENSOR_DATA = qos_profile_sensor_data
-
-
-@pytest.fixture
-def bench(ros_domain: int, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Bench]]:
-    """Makes a Bench and closes it after the test."""
-    made: list[Bench] = []
-
-    def make(**parameters: Any) -> Bench:
-        made.append(Bench(capfd, **parameters))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def test_outputs_have_header_size_and_content_of_the_frame(bench, weights: Path) -> None:
@@ -139,7 +125,7 @@ def test_a_failing_network_rejects_the_frame_only(bench, weights: Path, monkeypa
     b.until_active()
     b.listen("labels")
 
-    def fail(segmenter: Segmenter, bgr: np.ndarray, outputs: tuple[str, ...]) -> None:
+    def fail(segmenter: Segmenter, frames: list[np.ndarray], outputs: tuple[str, ...]) -> None:
         raise RuntimeError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
@@ -149,24 +135,6 @@ def test_a_failing_network_rejects_the_frame_only(bench, weights: Path, monkeypa
     header = new_header()
     b.camera().publish(array_to_image(scene(40, 60), "bgr8", header))
     b.answer("labels", header)
-
-
-class Recorder:
-    """Stands before the Segmenter and notes what it is asked for."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.segmenter = segmenter
-        self.asked: list[set[str]] = []
-        self.go = threading.Event()
-        self.go.set()
-
-    def __call__(self, bgr: np.ndarray, outputs: tuple[str, ...]) -> Any:
-        self.asked.append(set(outputs))
-        self.go.wait(TIMEOUT)
-        return self.segmenter(bgr, outputs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.segmenter, name)
 
 
 def test_only_what_somebody_listens_to_is_computed(bench, weights: Path) -> None:
@@ -250,8 +218,8 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
         model = weakref.ref(b.node._segmenter._model)
         assert b.change(Transition.TRANSITION_ACTIVATE)
         assert b.state() == State.PRIMARY_STATE_ACTIVE
-        until(b.node._image_publishers["labels"].get_subscription_count, "the listener is back")
-        b._camera = None
+        until(b.publisher("labels").get_subscription_count, "the listener is back")
+        b.cameras.clear()
         camera, header = b.camera(), new_header()
         camera.publish(array_to_image(frame, "bgr8", header))
         b.answer("labels", header)
@@ -261,7 +229,9 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
         assert b.change(Transition.TRANSITION_CLEANUP)
         gc.collect()
         assert model() is None
-        assert len([t for t in threading.enumerate() if t.name == "segment"]) == 1
+        threads = [t.name for t in threading.enumerate()]
+        assert threads.count("segment") == 1
+        assert "publish" not in threads
 
     resident = []
     for _ in range(12):  # the first two let allocators and caches settle

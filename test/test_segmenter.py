@@ -111,6 +111,74 @@ def test_views_and_strides_of_a_frame(model: torch.nn.Module) -> None:
     np.testing.assert_array_equal(segmenter(flipped).labels, segmenter(flipped.copy()).labels)
 
 
+@pytest.mark.parametrize("input_size", [None, 40])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(48, 64)],
+        [(37, 53), (37, 53), (37, 53)],
+        [(48, 64), (33, 47), (48, 64), (5, 7)],  # in turn; the answers keep the order of the frames
+    ],
+)
+def test_a_batch_says_what_each_frame_alone_says(
+    model: torch.nn.Module, sizes: list[tuple[int, int]], input_size: int | None
+) -> None:
+    segmenter = Segmenter(model, device="cpu", precision="fp32", input_size=input_size)
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    results = segmenter(frames)
+    assert len(results) == len(frames)
+    for frame, result in zip(frames, results, strict=True):
+        alone = segmenter(frame)
+        assert result.labels is not None and alone.labels is not None
+        # A batch may be summed up in another order: a hair's breadth, which can turn a tie between classes.
+        assert result.labels.shape == frame.shape[:2]
+        assert (result.labels == alone.labels).mean() > 0.999
+        for field in ("exposure", "confidence"):
+            difference = getattr(result, field).astype(int) - getattr(alone, field)
+            assert np.abs(difference).max() <= 1, field
+        assert result.relit is None
+
+
+def test_frames_of_one_size_go_through_the_network_together(model: torch.nn.Module) -> None:
+    batches = []
+    hook = model.register_forward_pre_hook(lambda module, inputs: batches.append(len(inputs[0])))
+    small, large = np.zeros((40, 48, 3), np.uint8), np.zeros((48, 64, 3), np.uint8)
+    segmenter = Segmenter(model, device="cpu", precision="fp32")
+    hook.remove()
+    assert segmenter([small, large, small, small], ("labels",))[1].labels.shape == (48, 64)
+    assert batches == [3, 1]
+    assert segmenter([]) == []
+
+
+def test_a_batch_with_relit_frames() -> None:
+    torch.manual_seed(0)
+    relighting = build_model("dannet", backbone="resnet18", segmentation_network="pspnet").eval()
+    segmenter = Segmenter(relighting, device="cpu", precision="fp32")
+    frames = list(np.random.default_rng(0).integers(0, 256, (2, 40, 56, 3)).astype(np.uint8))
+    for frame, result in zip(frames, segmenter(frames, ("relit", "exposure")), strict=True):
+        alone = segmenter(frame, ("relit", "exposure"))
+        assert result.relit.shape == frame.shape and result.labels is None
+        assert np.abs(result.relit.astype(int) - alone.relit).max() <= 1
+        np.testing.assert_array_equal(result.exposure, frame.max(axis=2))
+
+
+def test_a_later_call_leaves_earlier_answers_as_they_are(model: torch.nn.Module) -> None:
+    """They are published while the next frame is computed."""
+    segmenter = Segmenter(model, device="cpu", precision="fp32")
+    frames = list(np.random.default_rng(0).integers(0, 256, (2, 40, 48, 3)).astype(np.uint8))
+    first = segmenter(frames[0])
+    kept = {field: getattr(first, field).copy() for field in ("labels", "exposure", "confidence")}
+    segmenter(frames[1])
+    for field, image in kept.items():
+        np.testing.assert_array_equal(getattr(first, field), image)
+
+
+def test_a_bad_frame_in_a_batch(model: torch.nn.Module) -> None:
+    with pytest.raises(ValueError, match="a frame must"):
+        Segmenter(model, device="cpu")([np.zeros((40, 48, 3), np.uint8), np.zeros((40, 48), np.uint8)])
+
+
 def test_overlay_by_hand(model: torch.nn.Module) -> None:
     frame = np.full((32, 48, 3), 100, np.uint8)
     result = Segmenter(model, device="cpu")(frame)
@@ -166,8 +234,11 @@ def test_bad_choices(model: torch.nn.Module, argument: str, value: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu(model: torch.nn.Module) -> None:
-    frame = np.random.default_rng(0).integers(0, 256, (135, 240, 3)).astype(np.uint8)
-    cpu = Segmenter(model, device="cpu", precision="fp32")(frame)
-    cuda = Segmenter(model, device="cuda", precision="fp32")(frame)
-    assert cpu.labels is not None and cuda.labels is not None
-    assert (cpu.labels == cuda.labels).mean() > 0.99
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (*size, 3)).astype(np.uint8) for size in [(135, 240), (96, 64)]]
+    frames += frames[:1]
+    on_cuda = Segmenter(model, device="cuda", precision="fp32")
+    on_cpu = Segmenter(model, device="cpu", precision="fp32")(frames)
+    for cpu, cuda in zip(on_cpu * 2, on_cuda(frames) + [on_cuda(frame) for frame in frames], strict=True):
+        assert cpu.labels is not None and cuda.labels is not None
+        assert (cpu.labels == cuda.labels).mean() > 0.99

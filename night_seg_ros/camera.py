@@ -1,0 +1,362 @@
+"""One camera of segment_node: its subscription, its outputs, and what its operator sees.
+
+A frame goes one way. The executor hands its message to the node's worker (``Arrival``); the worker reads it
+(``Frame``) and runs the network; the camera's own thread turns the answer into messages and publishes them
+(``Result``). Of each camera only the newest waits before the network, and only the newest before publishing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecyclePublisher
+from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from night_seg_ros.conversion import (
+    ConversionError,
+    array_to_image,
+    array_to_jpeg,
+    compressed_to_bgr,
+    image_to_bgr,
+)
+from night_seg_ros.frame_statistics import FrameStatistics
+from night_seg_ros.newest import NewestWorker
+from night_seg_ros.segmenter import Segmentation
+
+IMAGES = ("labels", "exposure", "confidence", "relit")  # outputs that the Segmenter gives as they are
+OVERLAYS = ("overlay", "overlay/compressed")
+TRANSPORTS: dict[str, tuple[str, Any, Any]] = {  # image_transport: end of the topic, message type, conversion
+    "raw": ("", Image, image_to_bgr),
+    "compressed": ("/compressed", CompressedImage, compressed_to_bgr),
+}
+RELIABILITIES = {
+    "reliable": ReliabilityPolicy.RELIABLE,
+    "best_effort": ReliabilityPolicy.BEST_EFFORT,
+}
+PUBLISHER_DEPTH = 5
+REJECT_LOG_PERIOD = 5.0  # seconds
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A camera message and the time.monotonic() at which it came."""
+
+    camera: Camera
+    message: Any
+    time: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that somebody wants the outputs of.
+
+    Attributes:
+        camera: whose it is.
+        header: of its message.
+        time: time.monotonic() at which it came.
+        bgr: (H, W, 3) uint8.
+        wanted: names of the outputs that somebody listens to.
+    """
+
+    camera: Camera
+    header: Header
+    time: float
+    bgr: np.ndarray
+    wanted: tuple[str, ...]
+
+    @property
+    def fields(self) -> set[str]:
+        """What the Segmenter must compute for these outputs."""
+        overlays = {"labels"} if any(name in OVERLAYS for name in self.wanted) else set()
+        return overlays.union(name for name in self.wanted if name in IMAGES)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A frame and the network's answer, on the way to the publishers."""
+
+    frame: Frame
+    segmentation: Segmentation
+
+
+class Camera:
+    """One camera of a segment_node, from configure to cleanup.
+
+    ``open`` and ``close`` make and destroy the publishers and their thread, ``subscribe`` and ``unsubscribe``
+    what comes in. Each undo also undoes what was half done.
+
+    Args:
+        node: the lifecycle node.
+        name: such as ``front``; its outputs are ``~/front/labels`` ...; empty: ``~/labels`` ...
+        topic: of its raw images.
+        transport: key of TRANSPORTS.
+        offer: where each Arrival goes; True if it took the place of one that nobody will see now.
+
+    Attributes:
+        publishers: by output.
+        size: height and width of the frame read last; None before the first.
+
+    Raises:
+        ValueError: the topic is no ROS name.
+    """
+
+    def __init__(
+        self, node: Any, name: str, topic: str, transport: str, offer: Callable[[Camera, Arrival], bool]
+    ) -> None:
+        self.name = name
+        self.publishers: dict[str, LifecyclePublisher] = {}
+        self.size: tuple[int, ...] | None = None
+        self._node = node
+        # A logger of its own: the error of one camera does not throttle that of another.
+        self._logger = node.get_logger().get_child(name.replace("/", ".")) if name else node.get_logger()
+        self._offer = offer
+        ending, self._input_type, self._convert = TRANSPORTS[transport]
+        try:
+            self._image_topic = node.resolve_topic_name(topic)
+        except Exception as error:  # of a type that rclpy does not show
+            raise ValueError(f"{topic!r} is no topic: {error}") from error
+        self._topic = topic + ending
+        self._statistics = FrameStatistics()
+        self._publishing: NewestWorker[Camera, Result] | None = None
+        # Best effort asks the least of a camera driver, so that any driver matches.
+        self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._frame_group = MutuallyExclusiveCallbackGroup()
+        self._receiving = threading.Lock()
+        self._active = False
+        self._subscription: Any = None
+        self._silence_timer: Any = None
+        self._silence = ""  # why no frames come
+        self._received_before = 0  # at the last check of silence
+        self._rejected_before = "0"  # at the last diagnostics
+
+    def open(self, reliability: str) -> None:
+        """Make the publishers: reliability is a key of RELIABILITIES."""
+        qos = QoSProfile(depth=PUBLISHER_DEPTH, reliability=RELIABILITIES[reliability])
+        prefix = f"~/{self.name}/" if self.name else "~/"
+        for output in (*IMAGES, *OVERLAYS):
+            kind = CompressedImage if output.endswith("compressed") else Image
+            self.publishers[output] = self._node.create_lifecycle_publisher(kind, prefix + output, qos)
+        # A thread of each camera's own, so that a slow subscriber of one camera holds up no other.
+        self._publishing = NewestWorker(self._publish_results, f"publish {self.name}".rstrip())
+
+    def close(self) -> None:
+        """Undo open."""
+        if self._publishing is not None:
+            self._publishing.stop()
+            self._publishing = None
+        for publisher in self.publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.publishers = {}
+
+    def subscribe(self, timeout: float) -> str:
+        """Let frames in, warn if none comes for so many seconds; the topic."""
+        self._active = True
+        self._subscription = self._node.create_subscription(
+            self._input_type,
+            self._topic,
+            self._receive,
+            self._input_qos,
+            callback_group=self._frame_group,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._silence = ""
+        self._received_before = self._statistics.received
+        # Not the node's clock: with use_sim_time that one stands still when nobody plays.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._silence_timer = self._node.create_timer(timeout, self._check_silence, clock=clock)
+        return self._subscription.topic_name
+
+    def unsubscribe(self) -> None:
+        """Let no more frames in."""
+        with self._receiving:
+            self._active = False
+        if self._silence_timer is not None:
+            self._node.destroy_timer(self._silence_timer)
+            self._silence_timer = None
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def settle(self) -> None:
+        """Publish what waits for it; no frame may come from the worker meanwhile."""
+        if self._publishing is not None:
+            self._publishing.finish()
+        self._statistics.forget_frame()
+
+    # Frames
+
+    def _receive(self, message: Any) -> None:
+        """Runs on the executor: hands the frame on and returns."""
+        with self._receiving:  # not after unsubscribe
+            if not self._active:
+                return
+            self._statistics.receive()
+            self._silence = ""
+            if self._offer(self, Arrival(self, message, time.monotonic())):
+                self.drop()
+
+    def read(self, arrival: Arrival) -> Frame | None:
+        """Runs on the node's worker: the frame of a message; None if it is unreadable or unwanted."""
+        try:
+            bgr = self._convert(arrival.message)
+        except Exception as error:  # one bad frame must not end the node
+            self.reject(error)
+            return None
+        self.size = bgr.shape[:2]
+        wanted = tuple(name for name, topic in self.publishers.items() if topic.get_subscription_count())
+        if not wanted:
+            self._statistics.process(bgr)
+            return None
+        return Frame(self, arrival.message.header, arrival.time, bgr, wanted)
+
+    def publish(self, result: Result) -> None:
+        """Runs on the node's worker: hands the outputs of a frame on and returns."""
+        assert self._publishing is not None
+        if self._publishing.offer(self, result):
+            self.drop()
+
+    def drop(self) -> None:
+        """Count a frame that gave way to a newer one."""
+        self._statistics.drop()
+
+    def reject(self, error: Exception) -> None:
+        """Count a frame that could not be processed, and say why."""
+        reason = str(error) if isinstance(error, ConversionError) else f"{type(error).__name__}: {error}"
+        count = self._statistics.reject(reason)
+        self._logger.error(
+            f"frame rejected ({count} so far): {reason}", throttle_duration_sec=REJECT_LOG_PERIOD
+        )
+
+    def _publish_results(self, results: list[Result]) -> None:
+        """Runs on the camera's own thread."""
+        for result in results:
+            frame = result.frame
+            try:
+                self._publish_outputs(frame, result.segmentation)
+            except Exception as error:  # it must not end the thread
+                self.reject(error)
+                continue
+            self._statistics.process(frame.bgr)
+            stamp = frame.header.stamp
+            latency = self._node.get_clock().now().nanoseconds * 1e-9 - (stamp.sec + stamp.nanosec * 1e-9)
+            self._statistics.measure(latency, time.monotonic() - frame.time)
+
+    def _publish_outputs(self, frame: Frame, segmentation: Segmentation) -> None:
+        for name in frame.wanted:
+            if name in OVERLAYS:
+                continue
+            pixels = getattr(segmentation, name)
+            if pixels is None:
+                self._logger.warning(f"the model has no output {name}", once=True)
+                continue
+            encoding = "mono8" if pixels.ndim == 2 else "bgr8"
+            self.publishers[name].publish(array_to_image(pixels, encoding, frame.header))
+        overlays = [name for name in frame.wanted if name in OVERLAYS]
+        if not overlays:
+            return
+        overlay = segmentation.overlay(frame.bgr, self._value("overlay_alpha"))
+        if "overlay" in overlays:
+            self.publishers["overlay"].publish(array_to_image(overlay, "bgr8", frame.header))
+        if "overlay/compressed" in overlays:
+            jpeg = array_to_jpeg(overlay, frame.header, self._value("jpeg_quality"))
+            self.publishers["overlay/compressed"].publish(jpeg)
+
+    # What the operator sees
+
+    def diagnose(self, level: bytes, text: str, figures: dict[str, str]) -> DiagnosticStatus:
+        """The camera's part of the diagnostics: level, text and figures are those of the whole node."""
+        own = self._statistics.report()
+        if level == DiagnosticStatus.OK:
+            level, text = self._judge(own)
+        task = f"segmentation of {self.name}" if self.name else "segmentation"
+        return make_status(self._node, task, level, text, {**figures, **own}, self._image_topic)
+
+    def _judge(self, figures: dict[str, str]) -> tuple[bytes, str]:
+        rejected_before, self._rejected_before = self._rejected_before, figures["frames_rejected"]
+        if self._silence:
+            return DiagnosticStatus.WARN, self._silence
+        if figures["frames_rejected"] != rejected_before:
+            return DiagnosticStatus.WARN, f"frames are rejected: {figures['last_reject_reason']}"
+        return DiagnosticStatus.OK, f"{figures['rate_hz']} frames/s"
+
+    def _check_silence(self) -> None:
+        """Say why, if no frame came since the last time."""
+        subscription, received = self._subscription, self._statistics.received
+        if subscription is None:  # just deactivated
+            return
+        silent = received == self._received_before
+        self._received_before = received
+        if silent:
+            topic, timeout = subscription.topic_name, self._value("frame_timeout")
+            self._silence = f"no frame on {topic} for {timeout:g} s: {self._explain_silence(topic)}"
+            self._logger.warning(self._silence)
+
+    def _explain_silence(self, topic: str) -> str:
+        wanted = _type_name(self._input_type)
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if not publishers:
+            if self._statistics.received:
+                return "its publisher is gone"
+            return f"nobody publishes on it. {self._name_cameras()}"
+        others = {f"{_full_name(p)} ({p.topic_type})" for p in publishers if p.topic_type != wanted}
+        publishers = [p for p in publishers if p.topic_type == wanted]
+        if not publishers:
+            return f"it needs {wanted}, but its publishers send another type: {', '.join(sorted(others))}"
+        for publisher in publishers:
+            compatibility, reason = qos_check_compatible(publisher.qos_profile, self._input_qos)
+            if compatibility == QoSCompatibility.ERROR:
+                return f"the QoS of its publisher {_full_name(publisher)} does not match: {reason}"
+        names = ", ".join(sorted({_full_name(p) for p in publishers}))
+        return f"its publisher {names} sends nothing"
+
+    def _name_cameras(self) -> str:
+        """The image topics that are there, for someone who took a wrong name."""
+        found = []
+        own = f"{self._node.get_fully_qualified_name()}/"
+        for transport, (_, kind, _) in TRANSPORTS.items():
+            for name, types in self._node.get_topic_names_and_types():
+                if (
+                    _type_name(kind) in types
+                    and not name.startswith(own)
+                    and self._node.count_publishers(name)
+                ):
+                    found.append(f"{name} ({transport})")
+        if not found:
+            return "There is no image topic at all: does the camera driver run, in the same ROS_DOMAIN_ID?"
+        change = "Change image_topics" if self.name else "Remap the topic `image`"
+        return f"{change}, or set image_transport; there are: {', '.join(found)}"
+
+    def _value(self, parameter: str) -> Any:
+        return self._node.get_parameter(parameter).value
+
+
+def make_status(
+    node: Any, task: str, level: bytes, text: str, figures: dict[str, str], hardware_id: str = ""
+) -> DiagnosticStatus:
+    """An entry of the diagnostics."""
+    return DiagnosticStatus(
+        level=level,
+        name=f"{node.get_fully_qualified_name()}: {task}",
+        message=text,
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value) for key, value in figures.items()],
+    )
+
+
+def _type_name(kind: Any) -> str:
+    return f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+
+
+def _full_name(endpoint: Any) -> str:
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
