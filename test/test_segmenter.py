@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,9 @@ from torch.nn import functional as F
 from night_seg_ros import Segmenter
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import CheckpointError, save_checkpoint
+from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.models.inference import network_size, preprocess
+from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.segmenter import colourise
 
 
@@ -88,17 +91,21 @@ def test_only_what_is_asked_for(model: torch.nn.Module) -> None:
         Segmenter(model, device="cpu")(np.zeros((40, 40, 3), np.uint8), outputs=("depth",))
 
 
-def test_colour_order(model: torch.nn.Module) -> None:
-    """A BGR frame goes in; the network must see RGB."""
-    seen = []
-    hook = model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
-    frame = np.zeros((32, 32, 3), np.uint8)
-    frame[..., 0] = 255  # blue
-    Segmenter(model, device="cpu", precision="fp32")(frame)
-    hook.remove()
-    torch.testing.assert_close(
-        seen[0][0, :, 0, 0], torch.tensor([-0.485 / 0.229, -0.456 / 0.224, 0.594 / 0.225])
-    )
+def test_colour_order() -> None:
+    """A BGR frame goes in; the network must see RGB: here its colours are the scores of three classes."""
+
+    class Colours(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> SegmentationOutput:
+            return SegmentationOutput(image)
+
+    for channel, seen_as in ((0, 2), (1, 1), (2, 0)):
+        frame = np.zeros((32, 32, 3), np.uint8)
+        frame[..., channel] = 255
+        result = Segmenter(Colours(), device="cpu", precision="fp32")(frame, ("labels", "confidence"))
+        assert (result.labels == seen_as).all()
+        low, high = np.array([[0, 0, 0], [1, 1, 1]]) - IMAGENET_MEAN
+        scores = np.exp(np.where(np.arange(3) == seen_as, high, low) / IMAGENET_STD)
+        assert abs(int(result.confidence[0, 0]) - 255 * scores[seen_as] / scores.sum()) <= 1
 
 
 def test_views_and_strides_of_a_frame(model: torch.nn.Module) -> None:
@@ -140,12 +147,18 @@ def test_a_batch_says_what_each_frame_alone_says(
         assert result.relit is None
 
 
-def test_frames_of_one_size_go_through_the_network_together(model: torch.nn.Module) -> None:
+def test_frames_of_one_size_go_through_the_network_together(
+    model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batches = []
-    hook = model.register_forward_pre_hook(lambda module, inputs: batches.append(len(inputs[0])))
+
+    def watched(rgb: torch.Tensor, *rest: Any) -> torch.Tensor:
+        batches.append(len(rgb))
+        return preprocess(rgb, *rest)
+
+    monkeypatch.setattr("night_seg_ros.segmenter.preprocess", watched)
     small, large = np.zeros((40, 48, 3), np.uint8), np.zeros((48, 64, 3), np.uint8)
     segmenter = Segmenter(model, device="cpu", precision="fp32")
-    hook.remove()
     assert segmenter([small, large, small, small], ("labels",))[1].labels.shape == (48, 64)
     assert batches == [3, 1]
     assert segmenter([]) == []
