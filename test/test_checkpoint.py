@@ -125,10 +125,14 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, model: torc
     assert path.read_bytes() == before
 
 
-def test_demonstration_weights_are_small_and_load() -> None:
-    path = demonstration_weights("egnet")
+@pytest.mark.parametrize("name", ["egnet", "dannet"])
+def test_demonstration_weights_are_small_and_load(name: str) -> None:
+    path = demonstration_weights(name)
     assert path.stat().st_size <= 12_000_000
     model, metadata = load_model(path)
-    assert metadata["model"]["name"] == "egnet" and metadata["input_size"]
+    assert metadata["model"]["name"] == name and metadata["input_size"]
+
+
+def test_unknown_demonstration_weights() -> None:
     with pytest.raises(FileNotFoundError, match="egnet"):
         demonstration_weights("nightnet")

@@ -39,7 +39,9 @@ def test_archive_of_dark_zurich(dark_zurich: Path, weights: Path, tmp_path: Path
         for name in archive.namelist():
             label = np.asarray(Image.open(io.BytesIO(archive.read(name))))
             frame = cv2.imread(str(next(dark_zurich.rglob(name))))
-            np.testing.assert_array_equal(label, segmenter(frame).labels)
+            expected = segmenter(frame).labels
+            assert label.shape == expected.shape
+            assert (label == expected).mean() > 0.97  # of a folded network in bf16, borders differ
 
 
 def archive(path: Path, images: list[tuple[str, np.ndarray]]) -> Path:
