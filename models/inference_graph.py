@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from torch import fx, nn
@@ -13,7 +12,7 @@ def inference_graph(model: nn.Module) -> nn.Module:
     """A model that computes the same, with batch norms folded into convolutions.
 
     Args:
-        model: of ``build_model``, in evaluation mode; stays as it is.
+        model: of ``build_model``, in evaluation mode; stays as it is; shares layers with the result.
 
     Returns:
         A model of the same inputs and outputs.
@@ -23,7 +22,7 @@ def inference_graph(model: nn.Module) -> nn.Module:
     """
     if model.training:
         raise ValueError("a model in training mode can't be prepared for inference: call model.eval() first")
-    traced = fx.symbolic_trace(copy.deepcopy(model))
+    traced = fx.symbolic_trace(model)
     fold_batch_norm(traced)
     traced.delete_all_unused_submodules()
     traced.recompile()
