@@ -22,7 +22,7 @@ from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, class_weights
 from night_seg_ros.models.factory import build_model
 from night_seg_ros.models.files import write_bytes
-from night_seg_ros.models.released import RELEASED_DEEPLAB_RATES, is_unused, released_name
+from night_seg_ros.models.released import RELEASED_DEEPLAB_RATES, released_name, unused_names
 
 STORAGES = ("float32", "float16", "int8")
 
@@ -154,9 +154,9 @@ def _load_released(path: str | Path, network: str, part: nn.Module) -> None:
     tensors = _read_released(Path(path))
     keys = {released_name(network, key): key for key in part.state_dict()}
     expected = {name: part.state_dict()[key] for name, key in keys.items()}
-    used = {name: value for name, value in tensors.items() if not is_unused(network, name)}
-    _check_tensors(Path(path), expected, used)
-    part.load_state_dict({key: used[name] for name, key in keys.items()})
+    unused = {name: expected[like] for name, like in unused_names(network, expected).items()}
+    _check_tensors(Path(path), {**expected, **unused}, tensors)
+    part.load_state_dict({key: tensors[name] for name, key in keys.items()})
 
 
 def _read_released(path: Path) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -62,7 +62,7 @@ _RULES: dict[str, list[Rule]] = {
 
 # The released DeepLab has four branches and adds up two: the others are in the file for nothing.
 RELEASED_DEEPLAB_RATES = (6, 12)
-_UNUSED = {"deeplab": re.compile(r"^layer[56]\.conv2d_list\.[23]\.(weight|bias)$")}
+_UNUSED_BRANCHES = (2, 3)
 
 
 def released_name(network: str, key: str) -> str:
@@ -77,6 +77,21 @@ def released_name(network: str, key: str) -> str:
     return key
 
 
-def is_unused(network: str, name: str) -> bool:
-    """Whether a released tensor has no part in what the released network computes."""
-    return network in _UNUSED and _UNUSED[network].match(name) is not None
+def unused_names(network: str, names: Iterable[str]) -> dict[str, str]:
+    """The released tensors that have no part in what the released network computes.
+
+    Args:
+        names: released names of those that have.
+
+    Returns:
+        Their names, each with the name of a tensor of the same shape.
+    """
+    if network != "deeplab":
+        return {}
+    first = "conv2d_list.0."
+    return {
+        name.replace(first, f"conv2d_list.{branch}."): name
+        for name in names
+        if first in name
+        for branch in _UNUSED_BRANCHES
+    }

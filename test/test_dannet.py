@@ -207,6 +207,21 @@ def test_a_wrong_file_is_named_with_its_tensor(kind: str, files: Path, tmp_path:
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize("change", ["is missing", "has shape"])
+def test_tensors_without_use_must_be_there_too(change: str, files: Path, tmp_path: Path) -> None:
+    """Two branches of the released DeepLab add nothing to its answer, but a file without them is another's."""
+    state = released("dannet_deeplab")
+    name = "layer6.conv2d_list.3.weight"
+    if change == "is missing":
+        del state[name]
+    else:
+        state[name] = torch.zeros(19, 8, 3, 3)
+    path = tmp_path / "deeplab.pth"
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=f"deeplab.pth: tensor '{name}' {change}"):
+        import_released("dannet", "deeplab", path, files / "relight.pth")
+
+
 def test_files_of_another_network_or_with_code_in_them(files: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="deeplab.pth: tensor"):
         import_released("dannet", "pspnet", files / "deeplab.pth", files / "relight.pth")
