@@ -209,7 +209,7 @@ def test_a_wrong_file_is_named_with_its_tensor(kind: str, files: Path, tmp_path:
 
 @pytest.mark.parametrize("change", ["is missing", "has shape"])
 def test_tensors_without_use_must_be_there_too(change: str, files: Path, tmp_path: Path) -> None:
-    """Two branches of the released DeepLab add nothing to its answer, but a file without them is another's."""
+    """Two branches of the released DeepLab add nothing to its answer; a file without them is another's."""
     state = released("dannet_deeplab")
     name = "layer6.conv2d_list.3.weight"
     if change == "is missing":
