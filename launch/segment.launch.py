@@ -75,7 +75,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
     if "image_topics" in given:
         given["image_topics"] = [topic.strip() for topic in given["image_topics"].split(",")]
         seen = given["image_topics"][0]
-        outputs = f"segment_node/{seen.rpartition('/')[0].strip('/')}"
+        outputs = f"segment_node/{seen.rpartition('/')[0].lstrip('~/')}"
     log = ["--log-level", LaunchConfiguration("log_level")]
     segmenter = Node(
         package=PACKAGE,

@@ -56,7 +56,7 @@ def class_weights(shares: Sequence[float], std: float, average: float = 1.0) -> 
         ValueError: a share is below 0, all are 0 or equal, or ``std`` is too large: a weight is not above 0.
     """
     present = [share for share in shares if share > 0]
-    if min(shares) < 0 or len(set(shares)) == 1:
+    if not min(shares) >= 0 or len(set(present)) < 2:
         raise ValueError(f"class shares must be 0 or more, and not all the same: {list(shares)}")
     information = -torch.tensor(shares, dtype=torch.float64).clamp(min=min(present)).log()
     weights = (information - information.mean()) / information.std() * std + average

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from torch import fx, nn
@@ -32,12 +33,15 @@ def inference_graph(model: nn.Module) -> nn.Module:
 def fold_batch_norm(traced: fx.GraphModule) -> None:
     """Fold each batch norm into the convolution before it, where nothing else needs what that one gives."""
     modules = dict(traced.named_modules())
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     for node in list(traced.graph.nodes):
         if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
             continue
         before = node.args[0]
         convolution = modules.get(before.target) if before.op == "call_module" else None
-        if not isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) or len(before.users) > 1:
+        if not isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        if len(before.users) > 1 or calls[before.target] > 1:
             continue
         transposed = isinstance(convolution, nn.ConvTranspose2d)
         folded: Any = fuse_conv_bn_eval(convolution, modules[node.target], transposed)

@@ -49,7 +49,8 @@ def _triton_function(device: torch.device) -> Callable[..., tuple[Tensor, Tensor
     try:
         from night_seg_ros.models.labels_triton import labels_on_cuda
 
-        labels_on_cuda(torch.zeros(1, 2, 2, 2, device=device), (4, 4), False, True)
+        for confidence in (False, True):  # compiles both
+            labels_on_cuda(torch.zeros(1, 2, 2, 2, device=device), (4, 4), False, confidence)
     except Exception as error:  # Triton is missing, too old for the GPU, or finds no compiler
         warnings.warn(f"labels are found more slowly, without Triton: {error!r}", stacklevel=3)
         return None

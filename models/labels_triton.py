@@ -10,7 +10,12 @@ from torch import Tensor
 _BLOCK = 256  # pixels of a row per program
 
 
-@triton.jit
+# Sizes and strides are not compiled in: a camera's new resolution must not wait for the compiler.
+@triton.jit(
+    do_not_specialize=[
+        "channels", "rows", "columns", "width", "stride_n", "stride_c", "stride_y", "stride_x"
+    ]
+)  # fmt: skip
 def _labels_kernel(  # type: ignore[no-untyped-def]  # its arguments are Triton's
     logits, labels, confidences,
     channels, rows, columns, width,
@@ -71,13 +76,14 @@ def labels_on_cuda(
     (scale_y, offset_y), (scale_x, offset_x) = (
         _placement(*counts, align_corners) for counts in ((rows, height), (columns, width))
     )
-    _labels_kernel[(triton.cdiv(width, _BLOCK), height, count)](
-        logits, labels, labels if confidences is None else confidences,
-        channels, rows, columns, width,
-        *logits.stride(),
-        scale_y, scale_x, offset_y, offset_x,
-        WITH_CONFIDENCE=confidence, BLOCK=_BLOCK,
-    )  # fmt: skip
+    with torch.cuda.device_of(logits):  # Triton launches on the current device
+        _labels_kernel[(triton.cdiv(width, _BLOCK), height, count)](
+            logits, labels, labels if confidences is None else confidences,
+            channels, rows, columns, width,
+            *logits.stride(),
+            scale_y, scale_x, offset_y, offset_x,
+            WITH_CONFIDENCE=confidence, BLOCK=_BLOCK,
+        )  # fmt: skip
     return labels, confidences
 
 

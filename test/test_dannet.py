@@ -97,6 +97,10 @@ def test_class_weights_need_shares_and_a_fitting_deviation() -> None:
         class_weights([0.5, 0.6, -0.1], 0.05)
     with pytest.raises(ValueError, match="not all the same"):
         class_weights([0.0, 0.0], 0.05)
+    with pytest.raises(ValueError, match="not all the same"):
+        class_weights([0.5, 0.5, 0.0], 0.05)
+    with pytest.raises(ValueError, match="0 or more"):
+        class_weights([float("nan"), 0.5, 0.2], 0.05)
     with pytest.raises(ValueError, match="std 2 is too large"):
         class_weights(CITYSCAPES_SHARES, 2)
 

@@ -39,6 +39,18 @@ def test_files_are_the_streets(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cv2.imread(str(lost), cv2.IMREAD_UNCHANGED), frame.label)
 
 
+def test_sets_grow_and_do_not_mix(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "streets"
+    command = ["draw-streets", "--out", str(out), "--count", "2", "--workers", "0"]
+    assert main([*command, "--size", "48", "64"]) == 0
+    assert main([*command, "--size", "48", "64", "--first", "5"]) == 0
+    assert len(FolderPairs(out, out / "pairs.csv")) == 4
+    assert main([*command, "--size", "64", "64"]) == 1
+    assert "street_000000.png is 64x48, not 64x64" in capsys.readouterr().err
+    assert main([*command, "--first", "99999"]) == 1
+    assert "streets for tests" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", [["--count", "0"], ["--size", "16", "64"], ["--first", "-1"]])
 def test_values_that_make_no_sense(change: list[str], tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit):

@@ -96,10 +96,8 @@ def run_training(function: Callable[..., Path], program: str, argv: list[str] | 
         message = str(error).strip().splitlines()[-1] if isinstance(error, DataError) else str(error)
         print(f"{program}: {message}", file=sys.stderr)
         return 1
-    finally:
-        # Else its threads can abort the process when Python exits.
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # else its threads can abort the process when Python exits
     rank_zero_only(print)(f"model: {model}")
     return 0
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from night_seg_ros.models.files import write_bytes
+from night_seg_ros.training.datasets import SYNTHETIC_TRAINING, DataError
 from night_seg_ros.training.street import StreetScene
 
 IMAGE, LABEL = "images/{time}/street_{seed:06d}.png", "labels/{time}/street_{seed:06d}.png"
@@ -44,6 +46,7 @@ class Streets(Dataset[int]):
             for time in ("day", "night")
         }
         if all(path.is_file() for path in paths.values()):
+            self._check_size(paths[IMAGE, "day"])
             return seed
         frame = StreetScene(seed).render(*self.size)
         assert frame.day is not None and frame.night is not None
@@ -52,6 +55,14 @@ class Streets(Dataset[int]):
             write_png(path, frame.label if layout == LABEL else images[time][..., ::-1])
         return seed
 
+    def _check_size(self, path: Path) -> None:
+        with Image.open(path) as image:
+            if image.size[::-1] != self.size:
+                raise DataError(
+                    f"{path} is {image.size[0]}x{image.size[1]}, not {self.size[1]}x{self.size[0]}: "
+                    "give that size, or another --out"
+                )
+
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (H, W) or (H, W, 3) BGR uint8, atomically."""
@@ -59,12 +70,20 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
 
 def draw_streets(out: Path, first: int, count: int, size: tuple[int, int], workers: int) -> None:
-    """Write streets by day and by night with their labels, and the list of the pairs, ``pairs.csv``.
+    """Write streets by day and by night with their labels, and the list of all pairs there, ``pairs.csv``.
 
     Args:
         out, first, count, size: see ``Streets``.
         workers: processes that draw.
+
+    Raises:
+        DataError: a street is there in another size.
+        ValueError: a seed is one of the streets that are kept for tests.
     """
+    if first + count > SYNTHETIC_TRAINING:
+        raise ValueError(
+            f"seeds from {SYNTHETIC_TRAINING} up are the streets for tests: start with a lower --first"
+        )
     loader = DataLoader(
         Streets(out, first, count, size),
         batch_size=None,
@@ -73,8 +92,8 @@ def draw_streets(out: Path, first: int, count: int, size: tuple[int, int], worke
     )
     for _ in tqdm(loader, "draw", unit="street"):
         pass
-    seeds = range(first, first + count)
-    lines = [",".join(IMAGE.format(time=time, seed=seed) for time in ("night", "day")) for seed in seeds]
+    names = sorted(path.name for path in (out / "images" / "night").glob("street_*.png"))
+    lines = [f"images/night/{name},images/day/{name}" for name in names]
     write_bytes(out / "pairs.csv", "\n".join(["night,day", *lines, ""]).encode())
 
 

@@ -152,6 +152,16 @@ class Method(ABC):
     networks: dict[str, nn.Module]
     losses: dict[str, nn.Module]
 
+    def check_data(self, data: Any) -> None:  # noqa: B027  # most methods take any
+        """Refuse data that the method can't learn from.
+
+        Args:
+            data: the recipe's section.
+
+        Raises:
+            ValueError: says what does not fit.
+        """
+
     @abstractmethod
     def optimizers(self) -> dict[str, Optimizer]:
         """One optimiser per network, by the same names."""
@@ -235,6 +245,7 @@ class Engine:
     def __init__(
         self, method: Method, data: DataConfig, schedule: ScheduleConfig, run: RunConfig, *, resume: bool
     ) -> None:
+        method.check_data(data)
         self.method, self.data, self.schedule, self.run = method, data, schedule, run
         self.out = Path(run.out)
         self.logger = TensorBoardLogger(self.out, name="logs", version="")

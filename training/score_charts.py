@@ -113,10 +113,13 @@ def draw_sweeps(
     figure = Figure(figsize=(5 * len(tests), 4), dpi=_DPI, layout="constrained")
     for axis, test in zip(figure.subplots(1, len(tests), squeeze=False)[0], tests, strict=True):
         for name, variants in sweeps.items():
-            runs = [[100 * run["miou"] for run in scores[variant][test]] for variant in variants.values()]
-            means, deviations = np.mean(runs, axis=1), np.std(runs, axis=1, ddof=len(runs[0]) > 1)
+            runs = (
+                np.array([[run["miou"] for run in scores[v][test]] for v in variants.values()], float) * 100
+            )
+            means, deviations = runs.mean(axis=1), runs.std(axis=1, ddof=int(runs.shape[1] > 1))
             axis.errorbar(list(variants), means, deviations, marker="o", capsize=3, label=name)
-        axis.set_xscale("symlog", linthresh=min(v for values in sweeps.values() for v in values if v > 0))
+        smallest = min((v for values in sweeps.values() for v in values if v > 0), default=1.0)
+        axis.set_xscale("symlog", linthresh=smallest)
         axis.set_title(test)
         axis.set_ylabel("mIoU, %")
         axis.grid(alpha=0.3)

@@ -104,7 +104,6 @@ def study(
             if variant.starts_from is not None:
                 start = runs[variant.starts_from] / f"seed{seed}" / "model.safetensors"
                 options += ["--model.checkpoint", str(start)]
-                check_start(run, start)
             train_variant(variant, options, run)
             for test in tests:
                 score = score_run(run, test, tests[test], opened[test], device)
@@ -148,16 +147,18 @@ def _check_starts(variants: dict[str, Variant]) -> None:
             raise ValueError(f"variant {name!r} starts from {start!r}, which is no variant before it")
 
 
-def check_start(run: Path, start: Path) -> None:
-    """Check that a run, if it has begun, began with the checkpoint ``start`` as it is now.
+def check_start(run: Path, start: str | None) -> None:
+    """Check that a run, if it has begun, began with the checkpoint ``start`` as it is now, or with none.
 
     Raises:
         ValueError: it began with another one.
     """
     if (run / "model.safetensors").is_file():
         began_with = load_model(run / "model.safetensors")[1].get("starts_from")
-        if began_with != hashlib.sha256(start.read_bytes()).hexdigest():
-            raise ValueError(f"{run} did not begin with {start} as it is now: remove {run} to train it anew")
+        wanted = None if start is None else hashlib.sha256(Path(start).read_bytes()).hexdigest()
+        if began_with != wanted:
+            now = "without a checkpoint" if start is None else f"with {start} as it is now"
+            raise ValueError(f"{run} did not begin {now}: remove {run} to train it anew")
 
 
 def train_variant(variant: Variant, options: list[str], run: Path) -> None:
@@ -176,6 +177,7 @@ def train_variant(variant: Variant, options: list[str], run: Path) -> None:
     parser = recipe_parser(training_function(variant.method), "night-seg study")
     recipe = yaml.safe_load(parser.dump(parser.parse_args(options)))
     check_same(run / "recipe.yaml", recipe, {"data.root", "data.workers", "model.checkpoint"})
+    check_start(run, recipe["model"].get("checkpoint"))
     if is_complete(run, recipe["schedule"]["iterations"]):
         return
     if (run / "state.pt").is_file():

@@ -84,6 +84,14 @@ class BiMixMethod(DANNetMethod):
             raise ValueError("loss.seg2trans needs a relighting network: set model.relighting, or this to 0")
         super().__init__(model, loss, optimizer, discriminator)
 
+    def check_data(self, data: AdaptationDataConfig) -> None:
+        target = data.pairs.size or data.pairs.crop
+        if self.loss.trans2seg and target != data.crop:
+            raise ValueError(
+                f"source crops {list(data.crop)} can't be mixed with target crops {list(target)}: "
+                "give data.pairs.size the value of data.crop"
+            )
+
     def further_terms(self, batch: Batch, predictions: Predictions) -> Iterator[dict[str, Tensor]]:
         if self.loss.trans2seg:
             yield {"trans2seg": self.loss.trans2seg * self._trans2seg(batch, predictions["night"])}
@@ -124,16 +132,7 @@ def train_bimix(
 
     Args:
         resume: go on from ``run.out``/state.pt.
-
-    Raises:
-        ValueError: source and target crops differ in size, and could not be mixed.
     """
-    target = data.pairs.size or data.pairs.crop
-    if loss.trans2seg and target != data.crop:
-        raise ValueError(
-            f"source crops {list(data.crop)} can't be mixed with target crops {list(target)}: "
-            "give data.pairs.size the value of data.crop"
-        )
     announce_start(model, resume)
     torch.manual_seed(run.seed)
     method = BiMixMethod(model, loss, optimizer, discriminator)
