@@ -372,7 +372,11 @@ def test_cameras_can_be_changed_by_configuring_again(pair) -> None:
     assert pair.change(Transition.TRANSITION_ACTIVATE)
     pair.listen("left/labels")
     pair.answer("left/labels", send(pair, "left", SMALL))
-    assert [status.hardware_id for status in pair.diagnostics[-1].status] == ["/left/image_raw"]
+
+    def hardware() -> list[str]:
+        return [status.hardware_id for status in pair.diagnostics[-1].status]
+
+    until(lambda: hardware() == ["/left/image_raw"], "diagnostics that are newer than the cleanup")
 
 
 @pytest.mark.parametrize(
