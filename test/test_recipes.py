@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from night_seg_ros.training.command import recipe_parser, training_function
 from night_seg_ros.training.datasets import DATASETS, SYNTHETIC, DataError
-from night_seg_ros.training.engine import poly_factor
+from night_seg_ros.training.optimization import poly_factor
 from night_seg_ros.training.study import study
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"

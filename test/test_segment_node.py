@@ -237,7 +237,7 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
     for _ in range(12):  # the first two let allocators and caches settle
         round_trip()
         resident.append(resident_mib())
-    # A model that is lost in each trip makes each step as large as its file; an allocator makes one such step at most.
+    # A model lost in each trip makes each step as large as its file; an allocator makes one such step at most.
     steps = np.diff(resident[1:])
     assert np.median(steps) < 0.1 * weights.stat().st_size / 2**20, resident
     assert b.state() == State.PRIMARY_STATE_UNCONFIGURED

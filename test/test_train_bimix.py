@@ -18,9 +18,9 @@ from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.dannet import Relighting
 from night_seg_ros.models.relighting import CurveRelighting
-from night_seg_ros.training.engine import OptimizerConfig
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.mixing import dynamic_classes, half_of_classes, mix
+from night_seg_ros.training.optimization import OptimizerConfig
 from night_seg_ros.training.train_bimix import BiMixLossConfig, BiMixMethod
 from night_seg_ros.training.train_dannet import DANNetModelConfig, DiscriminatorConfig
 

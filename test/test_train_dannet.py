@@ -22,8 +22,8 @@ from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, Relighting, class_weights
 from night_seg_ros.training.adaptation_losses import light_loss, pseudo_label, static_loss
 from night_seg_ros.training.datasets import DataError, to_image
-from night_seg_ros.training.engine import OptimizerConfig
 from night_seg_ros.training.losses import upsample
+from night_seg_ros.training.optimization import OptimizerConfig
 from night_seg_ros.training.pairs import PairConfig, PairStream, SyntheticPairs, shifted
 from night_seg_ros.training.pictures import label_picture
 from night_seg_ros.training.street import StreetScene

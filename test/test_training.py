@@ -27,7 +27,8 @@ from night_seg_ros.training.data import (
     TrainingStream,
 )
 from night_seg_ros.training.datasets import DataError
-from night_seg_ros.training.engine import ScheduleConfig, moving_average, poly_factor, source_name
+from night_seg_ros.training.engine import source_name
+from night_seg_ros.training.optimization import ScheduleConfig, moving_average, poly_factor
 from night_seg_ros.training.street import StreetScene
 from night_seg_ros.training.train_egnet import main
 

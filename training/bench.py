@@ -19,7 +19,8 @@ from tqdm import tqdm
 from night_seg_ros.models.files import write_json
 from night_seg_ros.training.command import METHODS, method_class, recipe_parser, training_function
 from night_seg_ros.training.data import DataConfig, training_loader
-from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig, ScheduleConfig
+from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig
+from night_seg_ros.training.optimization import ScheduleConfig
 
 WARM_UP = 3  # steps and batches that don't count: kernels get chosen, workers start
 

@@ -25,7 +25,7 @@ from lightning.fabric.loggers import TensorBoardLogger
 from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from night_seg_ros.models.checkpoint import save_checkpoint
@@ -40,48 +40,9 @@ from night_seg_ros.training.data import (
 from night_seg_ros.training.datasets import SYNTHETIC, DataError
 from night_seg_ros.training.evaluate import evaluate
 from night_seg_ros.training.launchers import launched_processes
+from night_seg_ros.training.optimization import ScheduleConfig, moving_average, poly_factor
 
 Batch = dict[str, Tensor]
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-@dataclass
-class OptimizerConfig:
-    """Optimiser of a network.
-
-    Attributes:
-        name: ``sgd`` (momentum, weight decay) or ``adamw`` (decoupled weight decay, betas 0.9 and 0.999).
-        lr: learning rate at its peak.
-        momentum: of ``sgd``.
-        weight_decay: see ``name``.
-    """
-
-    name: Literal["sgd", "adamw"]
-    lr: float
-    momentum: float
-    weight_decay: float
-
-
-@dataclass
-class ScheduleConfig:
-    """Length and learning rate: linear warm-up, then ``(1 - step / iterations) ** power``.
-
-    Attributes:
-        iterations: training steps, 1 or more.
-        power: of the poly schedule.
-        warmup: steps over which the rate rises from 0.
-
-    Raises:
-        ValueError: no step.
-    """
-
-    iterations: int
-    power: float
-    warmup: int
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise ValueError(f"schedule.iterations is {self.iterations}: give 1 or more")
 
 
 @dataclass
@@ -181,32 +142,6 @@ def source_name(source: SourceConfig) -> str:
         return f"{SYNTHETIC}/{'night' if source.night > 0 else 'day'}"
     name = Path(source.root).name if source.dataset == "folder" else source.dataset
     return f"{name}/{source.split}"
-
-
-def build_optimizer(config: OptimizerConfig, network: nn.Module) -> Optimizer:
-    """The optimiser of ``network``; normalisation layers and biases do not decay."""
-    decay = [p for p in network.parameters() if p.dim() > 1]
-    plain = [p for p in network.parameters() if p.dim() <= 1]
-    groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
-    return torch.optim.AdamW(groups, lr=config.lr)
-
-
-def poly_factor(step: int, config: ScheduleConfig) -> float:
-    """Learning rate at a step, as a share of its peak."""
-    warmup = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    return warmup * (1 - step / config.iterations) ** config.power
-
-
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Exponential moving average whose decay rises to ``decay``: early steps are soon forgotten."""
-
-    def update(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
-        steps = int(count)
-        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averages, values, count)
-
-    return update
 
 
 @contextmanager

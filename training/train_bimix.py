@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.training.adaptation_losses import Variant
 from night_seg_ros.training.command import run_training
-from night_seg_ros.training.engine import Batch, Engine, OptimizerConfig, RunConfig, ScheduleConfig
+from night_seg_ros.training.engine import Batch, Engine, RunConfig
 from night_seg_ros.training.losses import upsample
 from night_seg_ros.training.mixing import (
     confident_share,
@@ -22,6 +22,7 @@ from night_seg_ros.training.mixing import (
     mix,
     mixed_cross_entropy,
 )
+from night_seg_ros.training.optimization import OptimizerConfig, ScheduleConfig
 from night_seg_ros.training.pairs import AdaptationDataConfig
 from night_seg_ros.training.train_dannet import (
     DANNetLossConfig,

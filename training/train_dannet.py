@@ -36,17 +36,9 @@ from night_seg_ros.training.adaptation_losses import (
     static_loss,
 )
 from night_seg_ros.training.command import run_training
-from night_seg_ros.training.engine import (
-    Batch,
-    Engine,
-    Method,
-    OptimizerConfig,
-    RunConfig,
-    ScheduleConfig,
-    StepReport,
-    build_optimizer,
-)
+from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig, StepReport
 from night_seg_ros.training.losses import cross_entropy, upsample
+from night_seg_ros.training.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
 from night_seg_ros.training.pairs import AdaptationDataConfig
 from night_seg_ros.training.pictures import image_picture, label_picture, side_by_side
 
