@@ -32,7 +32,7 @@ from night_seg_ros.conversion import (
 )
 from night_seg_ros.frame_statistics import FrameStatistics
 from night_seg_ros.newest import NewestWorker
-from night_seg_ros.segmenter import Segmentation
+from night_seg_ros.segmenter import PendingSegmentations, Segmentation
 
 IMAGES = ("labels", "exposure", "confidence", "relit")  # outputs that the Segmenter gives as they are
 OVERLAYS = ("overlay", "overlay/compressed")
@@ -78,16 +78,21 @@ class Frame:
     @property
     def fields(self) -> set[str]:
         """What the Segmenter must compute for these outputs."""
-        overlays = {"labels"} if any(name in OVERLAYS for name in self.wanted) else set()
-        return overlays.union(name for name in self.wanted if name in IMAGES)
+        return {"overlay" if name in OVERLAYS else name for name in self.wanted}
 
 
 @dataclass(frozen=True)
 class Result:
-    """A frame and the network's answer, on the way to the publishers."""
+    """A frame and the network's answer, on the way to the publishers.
+
+    Attributes:
+        segmentations: of a batch.
+        index: of the frame in it.
+    """
 
     frame: Frame
-    segmentation: Segmentation
+    segmentations: PendingSegmentations
+    index: int
 
 
 class Camera:
@@ -243,7 +248,7 @@ class Camera:
         for result in results:
             frame = result.frame
             try:
-                self._publish_outputs(frame, result.segmentation)
+                self._publish_outputs(frame, result.segmentations.result()[result.index])
             except Exception as error:  # it must not end the thread
                 self.reject(error)
                 continue
@@ -262,14 +267,12 @@ class Camera:
                 continue
             encoding = "mono8" if pixels.ndim == 2 else "bgr8"
             self.publishers[name].publish(array_to_image(pixels, encoding, frame.header))
-        overlays = [name for name in frame.wanted if name in OVERLAYS]
-        if not overlays:
+        if segmentation.overlay is None:
             return
-        overlay = segmentation.overlay(frame.bgr, self._value("overlay_alpha"))
-        if "overlay" in overlays:
-            self.publishers["overlay"].publish(array_to_image(overlay, "bgr8", frame.header))
-        if "overlay/compressed" in overlays:
-            jpeg = array_to_jpeg(overlay, frame.header, self._value("jpeg_quality"))
+        if "overlay" in frame.wanted:
+            self.publishers["overlay"].publish(array_to_image(segmentation.overlay, "bgr8", frame.header))
+        if "overlay/compressed" in frame.wanted:
+            jpeg = array_to_jpeg(segmentation.overlay, frame.header, self._value("jpeg_quality"))
             self.publishers["overlay/compressed"].publish(jpeg)
 
     # What the operator sees

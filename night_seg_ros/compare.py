@@ -31,7 +31,7 @@ from night_seg_ros.image_files import resize, write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.models.files import write_bytes, write_json
-from night_seg_ros.segmenter import Segmentation, Segmenter
+from night_seg_ros.segmenter import Segmentation, Segmenter, overlay
 from night_seg_ros.sources import Frame, Source, open_source
 from night_seg_ros.tiles import lay_out, legend, tile_size
 from night_seg_ros.training.datasets import (
@@ -93,7 +93,8 @@ class Comparison:
         return lay_out([first, *(self._column(name, result, shown) for name, result in results.items())])
 
     def _column(self, name: str, result: Segmentation, shown: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        tiles = [(f"overlay: {name}", result.overlay(shown, self._alpha))]
+        assert result.labels is not None
+        tiles = [(f"overlay: {name}", overlay(shown, result.labels, self._alpha))]
         if result.exposure is not None and result.has_own_exposure:
             tiles.append((f"exposure: {name}", exposure_colours(result.exposure)))
         if result.relit is not None:

@@ -45,20 +45,22 @@ def segment_files(
         _segment_image(frame, segmenter, out, alpha)
 
     def draw(frame: Frame) -> np.ndarray:
-        return segmenter(frame.image, ("labels",)).overlay(frame.image, alpha)
+        drawn = segmenter(frame.image, ("overlay",), alpha=alpha).overlay
+        assert drawn is not None
+        return drawn
 
     check_names(sources, out, "overlay")
     write_results(sources, out, "overlay", write=write, draw=draw, codec=codec, on_error=on_error)
 
 
 def _segment_image(frame: Frame, segmenter: Segmenter, out: Path, alpha: float) -> None:
-    result = segmenter(frame.image, ("labels", "exposure", "relit"))
-    assert result.labels is not None and result.exposure is not None
+    result = segmenter(frame.image, ("labels", "exposure", "relit", "overlay"), alpha=alpha)
+    assert result.labels is not None and result.exposure is not None and result.overlay is not None
     write_image(out / f"{frame.name}_labels.png", result.labels)
     write_image(out / f"{frame.name}_exposure.png", result.exposure)
     if result.relit is not None:
         write_image(out / f"{frame.name}_relit.png", result.relit)
-    write_image(out / f"{frame.name}_overlay.png", result.overlay(frame.image, alpha))
+    write_image(out / f"{frame.name}_overlay.png", result.overlay)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -237,7 +237,9 @@ class SegmentNode(LifecycleNodeMixin, Node):
         assert segmenter is not None  # no frame comes in before configure or after _stop
         fields = {field for frame in frames for field in frame.fields}
         try:
-            segmentations = segmenter([frame.bgr for frame in frames], tuple(fields))
+            segmentations = segmenter.submit(
+                [frame.bgr for frame in frames], tuple(fields), alpha=self._value("overlay_alpha")
+            )
         except Exception as error:  # one bad frame must not end the node, nor cost another camera its frame
             if len(frames) == 1:
                 frames[0].camera.reject(error)
@@ -249,8 +251,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
             for frame in frames:
                 self._segment_frames([frame])
             return
-        for frame, segmentation in zip(frames, segmentations, strict=True):
-            frame.camera.publish(Result(frame, segmentation))
+        for index, frame in enumerate(frames):
+            frame.camera.publish(Result(frame, segmentations, index))
 
     # What the operator sees
 

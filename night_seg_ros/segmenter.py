@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -12,30 +13,43 @@ import cv2
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from night_seg_ros.cuda_frames import CudaFrames
+from night_seg_ros.frame_network import FIELDS, FrameNetwork
 from night_seg_ros.models.checkpoint import check_classes
-from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
+from night_seg_ros.models.classes import NUM_CLASSES, PALETTE
 from night_seg_ros.models.exported import ExportedNetwork, load_network
 from night_seg_ros.models.inference import (
     InputSize,
     choose_device,
     computes_in_bf16,
-    preprocess,
 )
 from night_seg_ros.models.inference_graph import inference_graph
-from night_seg_ros.models.labels import predict_labels
 
-OUTPUTS = ("labels", "exposure", "confidence", "relit")
+OUTPUTS = (*FIELDS, "overlay")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-_COLOURS = np.zeros((256, 3), np.uint8)  # BGR by train id; ignored pixels are black
-_COLOURS[:NUM_CLASSES] = PALETTE[:, ::-1]
+_COLOURS = np.zeros((256, 1, 3), np.uint8)  # BGR by train id, as a table of OpenCV; ignored pixels are black
+_COLOURS[:NUM_CLASSES, 0] = PALETTE[:, ::-1]
 
 
 def colourise(labels: np.ndarray) -> np.ndarray:
     """Colours of a label image: (H, W) uint8 train ids -> (H, W, 3) uint8 BGR, 255 black."""
-    return _COLOURS[labels]
+    return cv2.applyColorMap(labels, _COLOURS)
+
+
+def overlay(bgr: np.ndarray, labels: np.ndarray, alpha: float) -> np.ndarray:
+    """Lay the class colours over a frame.
+
+    Args:
+        bgr: (H, W, 3) uint8, the frame.
+        labels: (H, W) uint8 train ids.
+        alpha: weight of the colours, 0..1.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+    """
+    return cv2.addWeighted(bgr, 1 - alpha, colourise(labels), alpha, 0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,7 @@ class Segmentation:
         has_own_exposure: whether ``exposure`` is the network's.
         confidence: (H, W) uint8, 0..255 = 0..1: softmax probability of the label.
         relit: (H, W, 3) uint8 BGR: the frame after the network's relighting.
+        overlay: (H, W, 3) uint8 BGR: the class colours over the frame.
     """
 
     labels: np.ndarray | None = None
@@ -56,25 +71,29 @@ class Segmentation:
     has_own_exposure: bool = False
     confidence: np.ndarray | None = None
     relit: np.ndarray | None = None
+    overlay: np.ndarray | None = None
 
-    def overlay(self, bgr: np.ndarray, alpha: float = 0.5) -> np.ndarray:
-        """Lay the class colours over a frame.
 
-        Args:
-            bgr: (H, W, 3) uint8, the frame.
-            alpha: weight of the colours, 0..1.
+class PendingSegmentations:
+    """Segmentations that a CUDA device may still be working on.
 
-        Returns:
-            (H, W, 3) uint8 BGR.
+    Args:
+        segmentations: whose arrays hold pixels when all ``events`` have happened.
+    """
+
+    def __init__(self, segmentations: list[Segmentation], events: Sequence[torch.cuda.Event]) -> None:
+        self._segmentations = segmentations
+        self._events = events
+
+    def result(self) -> list[Segmentation]:
+        """Wait for them; any thread may.
 
         Raises:
-            ValueError: the labels were not asked for, or the sizes differ.
+            RuntimeError: the device failed.
         """
-        if self.labels is None:
-            raise ValueError("an overlay needs labels: ask the segmenter for 'labels'")
-        if bgr.shape[:2] != self.labels.shape:
-            raise ValueError(f"frame {bgr.shape[:2]} and labels {self.labels.shape} differ in size")
-        return cv2.addWeighted(bgr, 1 - alpha, colourise(self.labels), alpha, 0)
+        for event in self._events:
+            event.synchronize()
+        return self._segmentations
 
 
 class Segmenter:
@@ -129,34 +148,44 @@ class Segmenter:
         # A program that was exported for one size takes one image at a time.
         self._largest_batch = 1 if isinstance(model, ExportedNetwork) and model.size else None
         self.precision = _choose_precision(precision, self.device)
-        self._dtype = PRECISIONS[self.precision]
-        if not isinstance(model, ExportedNetwork):
-            model = inference_graph(model).to(self.device, self._dtype).to(memory_format=torch.channels_last)
-        self._model = model
-        self._mean = torch.tensor(IMAGENET_MEAN, device=self.device).view(3, 1, 1)
-        self._std = torch.tensor(IMAGENET_STD, device=self.device).view(3, 1, 1)
-        self._pinned: torch.Tensor | None = None  # upload buffer, kept between batches of one shape
+        dtype = PRECISIONS[self.precision]
+        exported = isinstance(model, ExportedNetwork)
+        if not exported:
+            model = inference_graph(model).to(self.device, dtype).to(memory_format=torch.channels_last)
+        self._network = FrameNetwork(model, dtype, self.input_size)
+        self._cuda = (
+            CudaFrames(self._network, self.device, capture=not exported)
+            if self.device.type == "cuda"
+            else None
+        )
 
     @overload
     def __call__(
-        self, frames: np.ndarray, outputs: tuple[str, ...] = OUTPUTS, *, size: tuple[int, int] | None = None
+        self,
+        frames: np.ndarray,
+        outputs: tuple[str, ...] = ...,
+        *,
+        size: tuple[int, int] | None = ...,
+        alpha: float = ...,
     ) -> Segmentation: ...
 
     @overload
     def __call__(
         self,
         frames: list[np.ndarray],
-        outputs: tuple[str, ...] = OUTPUTS,
+        outputs: tuple[str, ...] = ...,
         *,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | None = ...,
+        alpha: float = ...,
     ) -> list[Segmentation]: ...
 
     def __call__(
         self,
         frames: np.ndarray | list[np.ndarray],
-        outputs: tuple[str, ...] = OUTPUTS,
+        outputs: tuple[str, ...] = FIELDS,
         *,
         size: tuple[int, int] | None = None,
+        alpha: float = 0.5,
     ) -> Segmentation | list[Segmentation]:
         """Segment one frame, or several.
 
@@ -164,78 +193,86 @@ class Segmenter:
 
         Args:
             frames: one frame, (H, W, 3) uint8 BGR of any size, or a list of such frames.
-            outputs: which of ``labels``, ``exposure``, ``confidence``, ``relit`` to compute.
+            outputs: which fields of ``Segmentation`` to compute, of ``OUTPUTS``; all but ``overlay`` by default.
             size: (height, width) of these; the frame's where None.
+            alpha: weight of the colours in ``overlay``, 0..1.
 
         Returns:
             One Segmentation, or one for each frame of the list, in its order. Their arrays are the caller's:
             a later call does not change them, so another thread can read them meanwhile.
 
         Raises:
-            ValueError: not such a frame, or an unknown output.
+            ValueError: not such a frame, an unknown output, or an overlay at another size than the frame's.
         """
-        if not isinstance(frames, list):
-            return self([frames], outputs, size=size)[0]
-        batches: dict[tuple[int, ...], list[int]] = {}  # indices of the frames of each size
-        for index, frame in enumerate(frames):
-            _check_frame(frame)
-            batches.setdefault(frame.shape, []).append(index)
+        if isinstance(frames, list):
+            return self.submit(frames, outputs, size=size, alpha=alpha).result()
+        return self.submit([frames], outputs, size=size, alpha=alpha).result()[0]
+
+    def submit(
+        self,
+        frames: list[np.ndarray],
+        outputs: tuple[str, ...] = FIELDS,
+        *,
+        size: tuple[int, int] | None = None,
+        alpha: float = 0.5,
+    ) -> PendingSegmentations:
+        """Start what a call does; on a CUDA device, return before it is done.
+
+        Args, Raises: as in a call. The frames may be changed as soon as this returns.
+        """
         unknown = set(outputs) - set(OUTPUTS)
         if unknown:
             raise ValueError(f"unknown outputs {sorted(unknown)}; known: {', '.join(OUTPUTS)}")
+        batches: dict[tuple[int, ...], list[int]] = {}  # indices of the frames of each size
+        for index, frame in enumerate(frames):
+            _check_frame(frame)
+            if "overlay" in outputs and size not in (None, frame.shape[:2]):
+                raise ValueError(f"an overlay has the size of its frame, {frame.shape[:2]}, not {size}")
+            batches.setdefault(frame.shape, []).append(index)
         results: dict[int, Segmentation] = {}
+        events = []
         for indices in batches.values():
             most = self._largest_batch or len(indices)
             for start in range(0, len(indices), most):
                 part = indices[start : start + most]
-                batch = self._segment([frames[index] for index in part], outputs, size)
-                results.update(zip(part, batch, strict=True))
-        return [results[index] for index in range(len(frames))]
+                batch = [frames[index] for index in part]
+                segmentations, event = self._start(batch, frozenset(outputs), size, alpha)
+                results.update(zip(part, segmentations, strict=True))
+                events += [] if event is None else [event]
+        return PendingSegmentations([results[index] for index in range(len(frames))], events)
 
-    @torch.inference_mode()
-    def _segment(
-        self, frames: list[np.ndarray], outputs: tuple[str, ...], size: tuple[int, int] | None
-    ) -> list[Segmentation]:
-        """Segment frames of one size in one batch."""
+    def _start(
+        self, frames: list[np.ndarray], outputs: frozenset[str], size: tuple[int, int] | None, alpha: float
+    ) -> tuple[list[Segmentation], torch.cuda.Event | None]:
+        """Start frames of one size in one batch; the event after which their arrays hold pixels, if any."""
         size = size or (frames[0].shape[0], frames[0].shape[1])
-        rgb = self._upload(frames).permute(0, 3, 1, 2).flip(1)  # N x 3 x H x W
-        answer = self._model(preprocess(rgb, self.input_size, self._dtype))
-        labels = exposure = confidence = relit = None
-        if "labels" in outputs or "confidence" in outputs:
-            labels, confidence = predict_labels(
-                answer.logits,
-                size,
-                align_corners=answer.align_corners,
-                confidence="confidence" in outputs,
+        with_overlay = "overlay" in outputs
+        fields = outputs - {"overlay"} | ({"labels"} if with_overlay else set())
+        event = None
+        if self._cuda is None:
+            images, own_exposure = self._compute(frames, fields, size)
+            if with_overlay:
+                pairs = zip(frames, images["labels"], strict=True)
+                images["overlay"] = np.stack([overlay(frame, labels, alpha) for frame, labels in pairs])
+        else:
+            images, own_exposure, event = self._cuda.submit(
+                frames, fields, size, alpha if with_overlay else None
             )
-        if "exposure" in outputs:
-            value = rgb.amax(dim=1, keepdim=True) / 255 if answer.exposure is None else answer.exposure
-            exposure = _to_uint8(_resize(value, size))[:, 0]
-        if "relit" in outputs and answer.relit is not None:
-            relit_rgb = _resize(answer.relit, size) * self._std + self._mean
-            relit = _to_uint8(relit_rgb).flip(1).permute(0, 2, 3, 1)
-        images = {
-            "labels": _download(labels) if "labels" in outputs else None,
-            "exposure": _download(exposure),
-            "confidence": _download(confidence),
-            "relit": _download(relit),
-        }
-        given = {name: image for name, image in images.items() if image is not None}
-        own = "exposure" in given and answer.exposure is not None
-        return [
+        given = {name: image for name, image in images.items() if name in outputs}
+        own = own_exposure and "exposure" in given
+        segmentations = [
             Segmentation(has_own_exposure=own, **{name: image[index] for name, image in given.items()})
             for index in range(len(frames))
         ]
+        return segmentations, event
 
-    def _upload(self, frames: list[np.ndarray]) -> torch.Tensor:
-        """Frames of one size on the device, (N, H, W, 3) uint8."""
-        if self.device.type == "cpu":
-            return torch.from_numpy(np.stack(frames))
-        shape = len(frames), *frames[0].shape
-        if self._pinned is None or self._pinned.shape != shape:
-            self._pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        np.stack(frames, out=self._pinned.numpy())
-        return self._pinned.to(self.device)
+    @torch.inference_mode()
+    def _compute(
+        self, frames: list[np.ndarray], fields: frozenset[str], size: tuple[int, int]
+    ) -> tuple[dict[str, np.ndarray], bool]:
+        """The network's images on the CPU, by name, and whether it has an exposure map."""
+        outputs = self._network(torch.from_numpy(np.stack(frames)), fields, size)
+        return {name: image.numpy() for name, image in outputs.images.items()}, outputs.own_exposure
 
 
 def _choose_precision(precision: str, device: torch.device) -> str:
@@ -254,15 +291,3 @@ def _check_frame(bgr: np.ndarray) -> None:
         raise ValueError(f"a frame must be (H, W, 3) uint8 BGR, not {what}")
     if 0 in bgr.shape:
         raise ValueError(f"a frame must have pixels, not shape {bgr.shape}")
-
-
-def _resize(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return F.interpolate(image.float(), size=size, mode="bilinear", align_corners=False)
-
-
-def _to_uint8(image: torch.Tensor) -> torch.Tensor:
-    return image.mul(255).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def _download(image: torch.Tensor | None) -> np.ndarray | None:
-    return None if image is None else np.ascontiguousarray(image.cpu().numpy())

@@ -196,11 +196,11 @@ class Recorder:
         self.go = threading.Event()
         self.go.set()
 
-    def __call__(self, frames: list[np.ndarray], outputs: tuple[str, ...]) -> Any:
+    def submit(self, frames: list[np.ndarray], outputs: tuple[str, ...], alpha: float) -> Any:
         self.asked.append(set(outputs))
         self.frames.append(frames)
         assert self.go.wait(TIMEOUT)
-        return self.segmenter(frames, outputs)
+        return self.segmenter.submit(frames, outputs, alpha=alpha)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.segmenter, name)

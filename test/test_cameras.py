@@ -174,9 +174,9 @@ class Slow:
     def __init__(self, segmenter: Segmenter, seconds: float) -> None:
         self.segmenter, self.seconds = segmenter, seconds
 
-    def __call__(self, frames: list[np.ndarray], outputs: tuple[str, ...]) -> Any:
+    def submit(self, frames: list[np.ndarray], outputs: tuple[str, ...], alpha: float) -> Any:
         time.sleep(self.seconds)
-        return self.segmenter(frames, outputs)
+        return self.segmenter.submit(frames, outputs, alpha=alpha)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.segmenter, name)
@@ -276,8 +276,8 @@ def test_bad_frames_of_one_camera_are_its_own_affair(pair) -> None:
 
 def test_a_frame_that_fails_in_a_batch_fails_alone(pair) -> None:
     class Picky(Recorder):
-        def __call__(self, frames: list[np.ndarray], outputs: tuple[str, ...]) -> Any:
-            results = super().__call__(frames, outputs)
+        def submit(self, frames: list[np.ndarray], outputs: tuple[str, ...], alpha: float) -> Any:
+            results = super().submit(frames, outputs, alpha)
             if any(frame.max() == 0 for frame in frames):
                 raise RuntimeError("a black frame")
             return results

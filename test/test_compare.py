@@ -20,7 +20,7 @@ from night_seg_ros.image_files import VideoFile, write_image
 from night_seg_ros.models import METHODS, build_model, checkpoint
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.segmenter import Segmenter, overlay
 from night_seg_ros.sources import Frame, Images, open_source
 
 INPUT_SIZE = 64
@@ -105,7 +105,7 @@ def test_picture_holds_input_and_results(models: dict[str, Path], frames: Path, 
                 assert result.exposure is not None and shown is None
                 shown = cv2.applyColorMap(result.exposure, cv2.COLORMAP_INFERNO)
             assert shown is not None
-            tiles.append([result.overlay(bgr, 0.25), shown])
+            tiles.append([overlay(bgr, result.labels, 0.25), shown])
         places = [[place(sheet, cv2.resize(tile, size)) for tile in column] for column in tiles]
         steps = [after[0][0] - before[0][0] for before, after in zip(places, places[1:], strict=False)]
         assert len(set(steps)) == 1 and size[0] < steps[0] < size[0] + 30  # in a row, side by side

@@ -36,7 +36,7 @@ from night_seg_ros.conversion import array_to_image, array_to_jpeg, compressed_t
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.segmenter import OUTPUTS, PendingSegmentations, Segmenter
 
 __all__ = ["bench"]
 SENSOR_DATA = qos_profile_sensor_data
@@ -50,8 +50,8 @@ def test_outputs_have_header_size_and_content_of_the_frame(bench, weights: Path)
     for height, width in [(121, 163), (96, 128), (33, 47), (3, 201)]:
         frame, header = scene(height, width), new_header()
         b.camera().publish(array_to_image(frame, "bgr8", header))
-        expected = reference(frame)
-        overlay = expected.overlay(frame, 0.5)
+        expected = reference(frame, OUTPUTS)
+        overlay = expected.overlay
         for name, pixels in [
             ("labels", expected.labels),
             ("exposure", expected.exposure),
@@ -120,16 +120,17 @@ def test_bad_frames_are_counted_and_the_next_good_one_is_answered(bench, weights
     assert len(errors) < 5  # throttled
 
 
-def test_a_failing_network_rejects_the_frame_only(bench, weights: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("where", [(Segmenter, "submit"), (PendingSegmentations, "result")])
+def test_a_failing_network_rejects_the_frame_only(bench, weights: Path, monkeypatch, where) -> None:
     b = bench(weights=str(weights))
     b.until_active()
     b.listen("labels")
 
-    def fail(segmenter: Segmenter, frames: list[np.ndarray], outputs: tuple[str, ...]) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Segmenter, "__call__", fail)
+        patch.setattr(*where, fail)
         b.camera().publish(array_to_image(scene(40, 60), "bgr8", new_header()))
         until(lambda: b.logged("RuntimeError: CUDA out of memory"), "the error is logged")
     header = new_header()
@@ -146,8 +147,8 @@ def test_only_what_somebody_listens_to_is_computed(bench, weights: Path) -> None
     assert recorder.asked == []
     for output, needs in [
         ("exposure", {"exposure"}),
-        ("overlay", {"exposure", "labels"}),
-        ("confidence", {"exposure", "labels", "confidence"}),
+        ("overlay", {"exposure", "overlay"}),
+        ("confidence", {"exposure", "overlay", "confidence"}),
     ]:
         b.listen(output)
         header = new_header()
@@ -215,7 +216,7 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
 
     def round_trip() -> None:
         assert b.change(Transition.TRANSITION_CONFIGURE)
-        model = weakref.ref(b.node._segmenter._model)
+        model = weakref.ref(b.node._segmenter._network.network)
         assert b.change(Transition.TRANSITION_ACTIVATE)
         assert b.state() == State.PRIMARY_STATE_ACTIVE
         until(b.publisher("labels").get_subscription_count, "the listener is back")
@@ -237,7 +238,7 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
     for _ in range(12):  # the first two let allocators and caches settle
         round_trip()
         resident.append(resident_mib())
-    # A model lost in each trip makes each step as large as its file; an allocator makes one such step at most.
+    # A model lost in each trip makes each step as large as its file, an allocator one at most.
     steps = np.diff(resident[1:])
     assert np.median(steps) < 0.1 * weights.stat().st_size / 2**20, resident
     assert b.state() == State.PRIMARY_STATE_UNCONFIGURED

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from night_seg_ros import Segmenter
+from night_seg_ros import Segmenter, frame_network
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import CheckpointError, save_checkpoint
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.models.inference import network_size, preprocess
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.segmenter import colourise
+from night_seg_ros.segmenter import OUTPUTS, colourise, overlay
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_frames_of_one_size_go_through_the_network_together(
         batches.append(len(rgb))
         return preprocess(rgb, *rest)
 
-    monkeypatch.setattr("night_seg_ros.segmenter.preprocess", watched)
+    monkeypatch.setattr("night_seg_ros.frame_network.preprocess", watched)
     small, large = np.zeros((40, 48, 3), np.uint8), np.zeros((48, 64, 3), np.uint8)
     segmenter = Segmenter(model, device="cpu", precision="fp32")
     assert segmenter([small, large, small, small], ("labels",))[1].labels.shape == (48, 64)
@@ -194,12 +194,26 @@ def test_a_bad_frame_in_a_batch(model: torch.nn.Module) -> None:
 
 def test_overlay_by_hand(model: torch.nn.Module) -> None:
     frame = np.full((32, 48, 3), 100, np.uint8)
-    result = Segmenter(model, device="cpu")(frame)
-    assert result.labels is not None
+    segmenter = Segmenter(model, device="cpu")
+    result = segmenter(frame, OUTPUTS, alpha=0.75)
+    assert result.labels is not None and result.overlay is not None
     expected = 0.25 * 100 + 0.75 * colourise(result.labels).astype(float)
-    assert np.abs(result.overlay(frame, alpha=0.75) - expected).max() <= 0.51
-    with pytest.raises(ValueError, match="differ in size"):
-        result.overlay(frame[:16])
+    assert np.abs(result.overlay - expected).max() <= 0.51
+    alone = segmenter(frame, ("overlay",), alpha=0.75)
+    np.testing.assert_array_equal(alone.overlay, result.overlay)
+    assert alone.labels is None
+    with pytest.raises(ValueError, match="size of its frame"):
+        segmenter(frame, ("overlay",), size=(16, 24))
+
+
+def test_overlay_on_the_device_is_that_of_opencv() -> None:
+    random = np.random.default_rng(0)
+    bgr = random.integers(0, 256, (2, 9, 13, 3)).astype(np.uint8)
+    labels = random.integers(0, 19, (2, 9, 13)).astype(np.uint8)
+    drawn = frame_network.overlay(torch.from_numpy(bgr), torch.from_numpy(labels), 0.3).numpy()
+    for index in range(2):
+        expected = overlay(bgr[index], labels[index], 0.3)
+        assert np.abs(drawn[index].astype(int) - expected).max() <= 1  # halves are rounded differently
 
 
 def test_colours_of_the_classes() -> None:
