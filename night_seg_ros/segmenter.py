@@ -193,7 +193,8 @@ class Segmenter:
 
         Args:
             frames: one frame, (H, W, 3) uint8 BGR of any size, or a list of such frames.
-            outputs: which fields of ``Segmentation`` to compute, of ``OUTPUTS``; all but ``overlay`` by default.
+            outputs: which fields of ``Segmentation`` to compute, of ``OUTPUTS``. By default all but
+                ``overlay``.
             size: (height, width) of these; the frame's where None.
             alpha: weight of the colours in ``overlay``, 0..1.
 

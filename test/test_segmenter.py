@@ -257,15 +257,3 @@ def test_unsuitable_weights(tmp_path: Path) -> None:
 def test_bad_choices(model: torch.nn.Module, argument: str, value: str) -> None:
     with pytest.raises(ValueError, match=value):
         Segmenter(model, **{argument: value})
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_agrees_with_the_cpu(model: torch.nn.Module) -> None:
-    random = np.random.default_rng(0)
-    frames = [random.integers(0, 256, (*size, 3)).astype(np.uint8) for size in [(135, 240), (96, 64)]]
-    frames += frames[:1]
-    on_cuda = Segmenter(model, device="cuda", precision="fp32")
-    on_cpu = Segmenter(model, device="cpu", precision="fp32")(frames)
-    for cpu, cuda in zip(on_cpu * 2, on_cuda(frames) + [on_cuda(frame) for frame in frames], strict=True):
-        assert cpu.labels is not None and cuda.labels is not None
-        assert (cpu.labels == cuda.labels).mean() > 0.99
