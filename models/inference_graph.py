@@ -8,12 +8,16 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from night_seg_ros.models.cpu_fusion import fuse_convolutions
 
-def inference_graph(model: nn.Module) -> nn.Module:
+
+def inference_graph(model: nn.Module, fuse: bool = False) -> nn.Module:
     """A model that computes the same, with batch norms folded into convolutions.
 
     Args:
         model: of ``build_model``, in evaluation mode; stays as it is; shares layers with the result.
+        fuse: also fuse convolutions with what follows them, see ``cpu_fusion``; the result then runs on the
+            CPU only, in float32 or bfloat16.
 
     Returns:
         A model of the same inputs and outputs.
@@ -25,6 +29,8 @@ def inference_graph(model: nn.Module) -> nn.Module:
         raise ValueError("a model in training mode can't be prepared for inference: call model.eval() first")
     traced = fx.symbolic_trace(model)
     fold_batch_norm(traced)
+    if fuse:
+        fuse_convolutions(traced)
     traced.delete_all_unused_submodules()
     traced.recompile()
     return traced.eval()

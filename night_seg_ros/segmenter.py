@@ -18,6 +18,7 @@ from night_seg_ros.cuda_frames import CudaFrames
 from night_seg_ros.frame_network import FIELDS, FrameNetwork
 from night_seg_ros.models.checkpoint import check_classes
 from night_seg_ros.models.classes import NUM_CLASSES, PALETTE
+from night_seg_ros.models.cpu_fusion import can_fuse
 from night_seg_ros.models.exported import ExportedNetwork, load_network
 from night_seg_ros.models.inference import (
     InputSize,
@@ -151,7 +152,9 @@ class Segmenter:
         dtype = PRECISIONS[self.precision]
         exported = isinstance(model, ExportedNetwork)
         if not exported:
-            model = inference_graph(model).to(self.device, dtype).to(memory_format=torch.channels_last)
+            fuse = self.device.type == "cpu" and self.precision != "fp16" and can_fuse()
+            model = inference_graph(model, fuse).to(self.device, dtype)
+            model = model.to(memory_format=torch.channels_last)
         self._network = FrameNetwork(model, dtype, self.input_size)
         self._cuda = (
             CudaFrames(self._network, self.device, capture=not exported)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from night_seg_ros.models import build_model
+from night_seg_ros.models.cpu_fusion import FusedConvolution, can_fuse, fuse_convolutions
 from night_seg_ros.models.inference_graph import fold_batch_norm, inference_graph
 
 MODELS = [
@@ -32,15 +33,19 @@ def random_statistics(model: nn.Module) -> nn.Module:
     return model
 
 
+needs_onednn = pytest.mark.skipif(not can_fuse(), reason="this PyTorch has no oneDNN with fused convolutions")
+
+
+@pytest.mark.parametrize("fuse", [False, pytest.param(True, marks=needs_onednn)])
 @pytest.mark.parametrize(("name", "options"), MODELS)
 @torch.no_grad()
-def test_same_outputs_at_any_size(name: str, options: dict) -> None:
+def test_same_outputs_at_any_size(name: str, options: dict, fuse: bool) -> None:
     torch.manual_seed(0)
     model = random_statistics(build_model(name, **{"backbone": "resnet10", **options})).eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    folded = inference_graph(model)
+    folded = inference_graph(model, fuse)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
-    for size in ((65, 97), (70, 50)):
+    for size in ((65, 97), (70, 50), (32, 32)):
         image = torch.randn(2, 3, *size)
         for ours, expected in zip(folded(image), model(image), strict=True):
             if isinstance(expected, torch.Tensor):
@@ -76,3 +81,40 @@ def test_a_batch_norm_that_can_not_be_folded_stays() -> None:
     x = torch.randn(1, 3, 8, 8)
     torch.testing.assert_close(folded(x), model(x))
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules()) == 2
+
+
+class Sums(nn.Module):
+    """Sums and ReLUs after convolutions, some of which can be fused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(6))
+        self.mirrored = nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a, b, c, d, e, f = self.layers
+        fused = torch.relu(x + a(x)) + b(x)  # both
+        needed_twice = c(fused)
+        pooled = nn.functional.adaptive_avg_pool2d(fused, 1)
+        broadcast = d(fused) + pooled
+        scaled = torch.relu(e(fused) + 1)
+        mirrored = torch.relu(self.mirrored(fused))
+        return torch.relu(f(fused)) + needed_twice * torch.relu(needed_twice) + broadcast + scaled + mirrored
+
+
+@needs_onednn
+@torch.no_grad()
+def test_convolutions_are_fused_where_nothing_else_needs_them() -> None:
+    torch.manual_seed(0)
+    model = Sums().eval().to(memory_format=torch.channels_last)
+    fused = torch.fx.symbolic_trace(model)
+    fuse_convolutions(fused)
+    fused.recompile()
+    names = [node.args[0] for node in fused.graph.nodes if node.op == "call_module"]
+    kinds = [type(layer) for _, layer in fused.named_children()]
+    assert len(names) == 7 and kinds.count(FusedConvolution) == 3
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 3e-2)):
+        x = torch.randn(2, 3, 11, 17).to(dtype, memory_format=torch.channels_last)
+        torch.testing.assert_close(
+            fused.to(dtype)(x), model.to(dtype)(x), rtol=tolerance, atol=tolerance, check_stride=False
+        )
