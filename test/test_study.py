@@ -95,14 +95,16 @@ def test_study_from_training_to_plot(
     assert results["full"]["streets"][0]["images"] == 100 != kept["images"]
 
     # Another recipe is another study.
-    recipe = yaml.safe_load((folder / "base.yaml").read_text())
-    recipe["loss"]["beta"] = 0.5
-    (folder / "base.yaml").write_text(yaml.safe_dump(recipe))
-    capsys.readouterr()
-    assert main(argv) == 1
-    error = capsys.readouterr().err
-    assert str(out / "full" / "seed3" / "recipe.yaml") in error
-    assert "loss.beta 0.1, but 0.5 is wanted now" in error
+    written = (folder / "base.yaml").read_text()
+    for section, name, before, now in (("loss", "beta", 0.1, 0.5), ("run", "input_size", 64, 48)):
+        recipe = yaml.safe_load(written)
+        recipe[section][name] = now
+        (folder / "base.yaml").write_text(yaml.safe_dump(recipe))
+        capsys.readouterr()
+        assert main(argv) == 1
+        error = capsys.readouterr().err
+        assert str(out / "full" / "seed3" / "recipe.yaml") in error
+        assert f"{section}.{name} {before}, but {now} is wanted now" in error
 
 
 def test_ctrl_c_stops_the_training_after_its_step(folder: Path, tmp_path: Path) -> None:

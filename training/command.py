@@ -21,16 +21,29 @@ from night_seg_ros.training.engine import Method
 # The class of each method, which with its training function stands in the module train_NAME.
 METHODS = {"egnet": "EGNetMethod", "source": "SourceMethod", "dannet": "DANNetMethod", "bimix": "BiMixMethod"}
 
-# What may change between the start of a run and its going on, beside the section ``run`` less RUN_KEPT.
-MAY_CHANGE = {
+# What a trained model does not depend on.
+CIRCUMSTANCES = {
+    "data.root",
+    "data.workers",
+    "run.out",
+    "run.accelerator",
+    "run.devices",
+    "run.nodes",
+    "run.log_every",
+    "run.picture_every",
+    "run.save_every",
+    "run.validate_every",
+}
+# What may change between the start of a run and its going on.
+MAY_CHANGE = CIRCUMSTANCES | {
     "model.pretrained",
     "model.checkpoint",
     "schedule.iterations",
-    "data.root",
     "data.validation",
-    "data.workers",
+    "run.precision",
+    "run.input_size",
+    "run.storage",
 }
-RUN_KEPT = {"run.seed", "run.ema"}
 
 
 def main(argv: list[str]) -> int:
@@ -108,8 +121,7 @@ def check_same(path: Path, recipe: dict[str, Any], may_change: set[str]) -> None
     Args:
         path: the recipe that the run's folder keeps; without one there is nothing to check.
         recipe: the one that is wanted now.
-        may_change: values that need not agree, by their dotted names. Those of ``run`` need not either, but
-            for ``RUN_KEPT``.
+        may_change: values that need not agree, by their dotted names.
 
     Raises:
         ValueError: a value differs.
@@ -118,8 +130,7 @@ def check_same(path: Path, recipe: dict[str, Any], may_change: set[str]) -> None
         return
     kept, wanted = flatten(yaml.safe_load(path.read_text())), flatten(recipe)
     for name in sorted(kept.keys() | wanted.keys()):
-        free = name in may_change or (name.startswith("run.") and name not in RUN_KEPT)
-        if not free and kept.get(name) != wanted.get(name):
+        if name not in may_change and kept.get(name) != wanted.get(name):
             raise ValueError(
                 f"{path} has {name} {kept.get(name)}, but {wanted.get(name)} is wanted now: "
                 "keep to its value, or start anew in another folder"

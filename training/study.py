@@ -25,7 +25,13 @@ from tqdm import tqdm
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.files import write_bytes, write_json
 from night_seg_ros.models.inference import choose_device
-from night_seg_ros.training.command import check_same, flatten, recipe_parser, training_function
+from night_seg_ros.training.command import (
+    CIRCUMSTANCES,
+    check_same,
+    flatten,
+    recipe_parser,
+    training_function,
+)
 from night_seg_ros.training.data import SourceConfig, build_validation
 from night_seg_ros.training.datasets import LabelledImages
 from night_seg_ros.training.evaluate import ReadAhead, evaluate
@@ -176,7 +182,7 @@ def train_variant(variant: Variant, options: list[str], run: Path) -> None:
     options = recipes + [f"--{name}={value}" for name, value in variant.values.items()] + options
     parser = recipe_parser(training_function(variant.method), "night-seg study")
     recipe = yaml.safe_load(parser.dump(parser.parse_args(options)))
-    check_same(run / "recipe.yaml", recipe, {"data.root", "data.workers", "model.checkpoint"})
+    check_same(run / "recipe.yaml", recipe, CIRCUMSTANCES | {"model.checkpoint"})
     check_start(run, recipe["model"].get("checkpoint"))
     if is_complete(run, recipe["schedule"]["iterations"]):
         return
