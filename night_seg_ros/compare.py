@@ -34,9 +34,8 @@ from night_seg_ros.models.files import write_bytes, write_json
 from night_seg_ros.segmenter import Segmentation, Segmenter, overlay
 from night_seg_ros.sources import Frame, Source, open_source
 from night_seg_ros.tiles import lay_out, legend, tile_size
+from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
 from night_seg_ros.training.datasets import (
-    DATASETS,
-    SYNTHETIC,
     DataError,
     LabelledFiles,
     LabelledImages,
@@ -277,14 +276,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="with commas between: a method, for its demonstration weights, or NAME=PATH.safetensors, a "
         "checkpoint of yours (default: %(default)s)",
     )
-    parser.add_argument("--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="%(choices)s")
-    parser.add_argument("--root", metavar="DIR", help="folder of the data set")
-    parser.add_argument("--split", help="such as val")
+    add_dataset_options(parser)
     options = parse_options(parser, argv)
-    given = {name for name in ("paths", "dataset", "root", "split") if getattr(options, name)}
-    needed = {"dataset", "split"} | ({"root"} if options.dataset != SYNTHETIC else set())
-    if given not in ({"paths"}, needed):
-        parser.error("give PATH, or --dataset, --root and --split, or --dataset synthetic and --split")
+    check_input_options(parser, options, {"PATH": {"paths"}})
     return options
 
 

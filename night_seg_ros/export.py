@@ -21,9 +21,8 @@ from night_seg_ros.models.files import atomic_path, write_bytes
 from night_seg_ros.models.inference import MIN_SIDE, network_size
 from night_seg_ros.segmenter import Segmenter
 from night_seg_ros.sources import open_source
+from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
 from night_seg_ros.training.datasets import (
-    DATASETS,
-    SYNTHETIC,
     LabelledImages,
     held_out_streets,
     open_labelled,
@@ -188,21 +187,14 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="images, folders, videos or bags to check with (default: synthetic streets)",
     )
     parser.add_argument("--topic", default="", help="image topic of a bag that has several")
-    parser.add_argument(
-        "--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="check with labels: %(choices)s"
-    )
-    parser.add_argument("--root", metavar="DIR", help="folder of the data set")
-    parser.add_argument("--split", help="such as val")
+    add_dataset_options(parser)
     parser.add_argument("--device", default="cpu", help="of the check: cpu, auto, cuda ... (default: cpu)")
     options = parser.parse_args(argv)
     if options.out.suffix != f".{options.format}":
         parser.error(f"--out is {options.out}: give a name that ends in .{options.format}")
     if options.size and min(options.size) < MIN_SIDE:
         parser.error(f"--size: give two numbers from {MIN_SIDE} up")
-    given = {name for name in ("frames", "dataset", "root", "split") if getattr(options, name)}
-    needed = {"dataset", "split"} | ({"root"} if options.dataset != SYNTHETIC else set())
-    if given not in (set(), {"frames"}, needed):
-        parser.error("give --frames; or --dataset, --root and --split; or --dataset synthetic and --split")
+    check_input_options(parser, options, {"--frames": {"frames"}, "nothing": set()})
     return options
 
 

@@ -435,7 +435,10 @@ def test_missing_packages(
         (["--out", "model.onnx"], "ends in .pt2"),
         (["--out", "model.pt2", "--size", "31", "64"], "--size: give two numbers from 32 up"),
         (["--out", "model.pt2", "--size", "64", "64", "--dynamic"], "not allowed with"),
-        (["--out", "model.pt2", "--dataset", "folder", "--split", "val"], "give --frames; or --dataset"),
+        (
+            ["--out", "model.pt2", "--dataset", "folder", "--split", "val"],
+            "give --frames, nothing, or --dataset",
+        ),
         (
             ["--out", "model.pt2", "--frames", "x", "--dataset", "synthetic", "--split", "night"],
             "give --frames",

@@ -58,6 +58,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_study(folder: Path, own: Path, recipe: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """A study in a folder of its own, with other values than that of ``folder``; its command."""
+    (own / "base.yaml").write_text(yaml.safe_dump(recipe))
+    study = yaml.safe_load((folder / "study.yaml").read_text()) | values
+    (own / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return [
+        *("study", "--config", str(own / "study.yaml")),
+        *("--data_root", str(folder), "--out", str(own / "out")),
+    ]
+
+
 def test_study_from_training_to_plot(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +116,7 @@ def test_study_from_training_to_plot(
         error = capsys.readouterr().err
         assert str(out / "full" / "seed3" / "recipe.yaml") in error
         assert f"{section}.{name} {before}, but {now} is wanted now" in error
+    (folder / "base.yaml").write_text(written)
 
 
 def test_ctrl_c_stops_the_training_after_its_step(folder: Path, tmp_path: Path) -> None:
@@ -181,18 +193,14 @@ def test_variants_that_start_from_another(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
-    values = yaml.safe_load((folder / "study.yaml").read_text())
     recipe = yaml.safe_load((folder / "base.yaml").read_text())
-    recipe["loss"]["beta"] = 0.1
     recipe["model"] |= {"guidance": "attention", "checkpoint": None}
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
-    values["variants"] = {
+    variants = {
         "first": {"method": "egnet", "recipes": ["base.yaml"]},
         "second": {"method": "egnet", "recipes": ["base.yaml"], "starts_from": "first"},
     }
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    argv = write_study(folder, tmp_path, recipe, {"variants": variants})
     out = tmp_path / "out"
-    argv = ["study", "--config", str(tmp_path / "study.yaml"), "--data_root", str(folder), "--out", str(out)]
     assert main(argv) == 0
     first, second = (out / name / "seed3" / "model.safetensors" for name in ("first", "second"))
     began_with = load_model(second)[1]["starts_from"]
@@ -204,8 +212,9 @@ def test_variants_that_start_from_another(
     shutil.rmtree(first.parent)
     recipe["loss"]["beta"] = 0.2
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(recipe))
-    values["variants"]["first"]["recipes"] = ["other.yaml"]
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    recipe["loss"]["beta"] = 0.1
+    variants["first"]["recipes"] = ["other.yaml"]
+    write_study(folder, tmp_path, recipe, {"variants": variants})
     capsys.readouterr()
     assert main(argv) == 1
     assert f"{second.parent} did not begin with {first} as it is now" in capsys.readouterr().err
@@ -216,15 +225,13 @@ def test_a_sweep_adds_its_rows_and_a_plot(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
-    values = yaml.safe_load((folder / "study.yaml").read_text())
     recipe = yaml.safe_load((folder / "base.yaml").read_text())
-    recipe["loss"]["beta"] = 0.1
-    (tmp_path / "base.yaml").write_text(yaml.safe_dump(recipe))
-    values["variants"] = {"full": {"method": "egnet", "recipes": ["base.yaml"]}}
-    values["sweeps"] = {"beta": {"variant": "full", "parameter": "loss.beta", "values": [0, 1.5]}}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    values = {
+        "variants": {"full": {"method": "egnet", "recipes": ["base.yaml"]}},
+        "sweeps": {"beta": {"variant": "full", "parameter": "loss.beta", "values": [0, 1.5]}},
+    }
+    argv = write_study(folder, tmp_path, recipe, values)
     out = tmp_path / "out"
-    argv = ["study", "--config", str(tmp_path / "study.yaml"), "--data_root", str(folder), "--out", str(out)]
     assert main(argv) == 0
     results = json.loads((out / "results.json").read_text())
     assert set(results) == {"full", "beta = 0", "beta = 1.5"}

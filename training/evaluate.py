@@ -30,9 +30,8 @@ from night_seg_ros.models.inference import (
 )
 from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
 from night_seg_ros.training.datasets import (
-    DATASETS,
-    SYNTHETIC,
     DataError,
     FolderDataset,
     LabelledImages,
@@ -323,9 +322,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="checkpoint or exported program (.onnx, .pt2); default: the demonstration weights",
     )
     parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
-    parser.add_argument("--dataset", choices=[*DATASETS, SYNTHETIC], metavar="NAME", help="%(choices)s")
-    parser.add_argument("--root", metavar="DIR", help="folder of the data set")
-    parser.add_argument("--split", help="such as val")
+    add_dataset_options(parser)
     parser.add_argument("--images", metavar="DIR", help="folder of images")
     parser.add_argument("--labels", metavar="DIR", help="folder of label PNGs of the same names")
     parser.add_argument(
@@ -353,12 +350,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--worst", type=int, default=8, help="how many images --charts draws (default: 8)")
     options = parser.parse_args(argv)
-    given = {name for name in ("dataset", "root", "split", "images", "labels") if getattr(options, name)}
-    needed = {"dataset", "split"} | ({"root"} if options.dataset != SYNTHETIC else set())
-    if given not in (needed, {"images", "labels"}):
-        parser.error(
-            "give --dataset, --root and --split, --dataset synthetic and --split, or --images and --labels"
-        )
+    check_input_options(parser, options, {"--images and --labels": {"images", "labels"}})
     if options.input_size:
         if len(options.input_size) > 2 or min(options.input_size) < MIN_SIDE:
             parser.error(f"--input-size: give one or two numbers from {MIN_SIDE} up")
