@@ -25,28 +25,41 @@ COMMANDS = {
     "draw-streets": ("night_seg_ros.training.draw_streets", "write synthetic streets as a data set of files"),
     "train": ("night_seg_ros.training.command", "train a method from a recipe"),
     "study": ("night_seg_ros.training.study", "train variants with several seeds and compare them"),
-    "bench": ("night_seg_ros.training.bench", "measure speed and memory"),
+    "bench": ("night_seg_ros.bench", "measure speed and memory"),
 }
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    return run_command("night-seg", COMMANDS, sys.argv[1:] if argv is None else argv)
+
+
+def run_command(program: str, commands: dict[str, tuple[str, str]], argv: list[str]) -> int:
+    """Hand over to the module of a command.
+
+    Args:
+        program: what the user typed before the command.
+        commands: module, which has ``main(argv) -> exit status``, and help by name.
+        argv: the command's name and its arguments.
+
+    Returns:
+        The exit status.
+    """
     if not argv or argv[0] in ("-h", "--help"):
-        print(_usage())
+        print(_usage(program, commands))
         return 0 if argv else 2
     name, *rest = argv
-    if name not in COMMANDS:
-        print(f"night-seg: unknown command {name!r}\n\n{_usage()}", file=sys.stderr)
+    if name not in commands:
+        print(f"{program}: unknown command {name!r}\n\n{_usage(program, commands)}", file=sys.stderr)
         return 2
-    module_name = COMMANDS[name][0]
+    module_name = commands[name][0]
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("night_seg_ros"):
             raise
         print(
-            f"night-seg {name}: the Python package {error.name!r} is missing; "
+            f"{program} {name}: the Python package {error.name!r} is missing; "
             "install it with: pip install '.[ros,train]' in its checkout",
             file=sys.stderr,
         )
@@ -56,14 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (OSError, ValueError) as error:  # what is wrong with the user's input, in one line
-        print(f"night-seg {name}: {error}", file=sys.stderr)
+        print(f"{program} {name}: {error}", file=sys.stderr)
         return 1
 
 
-def _usage() -> str:
-    lines = ["usage: night-seg COMMAND ...", "", "commands:"]
-    lines += [f"  {name:<16}{help_text}" for name, (_, help_text) in COMMANDS.items()]
-    return "\n".join([*lines, "", "night-seg COMMAND --help tells more."])
+def _usage(program: str, commands: dict[str, tuple[str, str]]) -> str:
+    lines = [f"usage: {program} COMMAND ...", "", "commands:"]
+    lines += [f"  {name:<16}{help_text}" for name, (_, help_text) in commands.items()]
+    return "\n".join([*lines, "", f"{program} COMMAND --help tells more."])
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ class Segmenter:
             precision = "fp32"
         # A program that was exported for one size takes one image at a time.
         self._largest_batch = 1 if isinstance(model, ExportedNetwork) and model.size else None
-        self.precision = _choose_precision(precision, self.device)
+        self.precision = choose_precision(precision, self.device)
         dtype = PRECISIONS[self.precision]
         exported = isinstance(model, ExportedNetwork)
         if not exported:
@@ -279,7 +279,12 @@ class Segmenter:
         return {name: image.numpy() for name, image in outputs.images.items()}, outputs.own_exposure
 
 
-def _choose_precision(precision: str, device: torch.device) -> str:
+def choose_precision(precision: str, device: torch.device) -> str:
+    """A key of ``PRECISIONS``, of one or ``auto``: see ``Segmenter``.
+
+    Raises:
+        ValueError: another name.
+    """
     if precision == "auto":
         if computes_in_bf16(device):
             return "bf16"

@@ -1,8 +1,7 @@
-"""``night-seg bench NAME``: speed, as a ratio to a plain baseline that is measured in the same run."""
+"""``night-seg bench train``: speed, as a ratio to a plain baseline that is measured in the same run."""
 
 from __future__ import annotations
 
-import resource
 import statistics
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from night_seg_ros.models.files import write_json
+from night_seg_ros.models.timing import device_name, peak_memory, seconds_per_call, speedup, take_turns
 from night_seg_ros.training.command import METHODS, method_class, recipe_parser, training_function
 from night_seg_ros.training.data import DataConfig, training_loader
 from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig
@@ -74,7 +74,7 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
     device = engine.fabric.device
     input_rate, batch = measure_input(engine, rounds * steps)
     seconds_per_call(lambda: engine.update(batch), WARM_UP, device)
-    peak_memory = _peak_memory(device)
+    memory = peak_memory(device)
     plain_batch = {name: value.contiguous() for name, value in batch.items()}
     optimizers = prepare_plain(plain, device)
     turns: dict[str, Callable[[], object]] = {
@@ -83,24 +83,22 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
     }
     seconds_per_call(turns["plain"], WARM_UP, device)
     saved = {name: peak_saved(turn) for name, turn in turns.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in tqdm(range(rounds), "steps", unit="round"):
-        for name, turn in turns.items():
-            seconds[name].append(seconds_per_call(turn, steps, device))
-    ratios = [slow / fast for fast, slow in zip(seconds["step"], seconds["plain"], strict=True)]
+    bar = tqdm(range(rounds), "steps", unit="round")
+    seconds = take_turns(turns, lambda turn: seconds_per_call(turn, steps, device), bar)
+    ratio, least, most = speedup(seconds["step"], seconds["plain"])
     rates = {name: engine.data.batch_size / statistics.median(values) for name, values in seconds.items()}
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "precision": engine.precision,
         "batch_size": engine.data.batch_size,
         "crop": list(engine.data.crop),
         "workers": engine.data.workers,
         "input": input_rate,
         **rates,
-        "speedup": statistics.median(ratios),
-        "speedup_range": [min(ratios), max(ratios)],
+        "speedup": ratio,
+        "speedup_range": [least, most],
         "slower": "input" if input_rate < rates["step"] else "step",
-        "peak_memory_mib": peak_memory / 2**20,
+        "peak_memory_mib": memory / 2**20,
         "saved_mib": saved["step"] / 2**20,
         "plain_saved_mib": saved["plain"] / 2**20,
     }
@@ -160,29 +158,6 @@ def peak_saved(function: Callable[[], object]) -> int:
     return most
 
 
-def seconds_per_call(function: Callable[[], object], calls: int, device: torch.device) -> float:
-    """Mean seconds, with all that the device has to do."""
-    _wait(device)
-    start = time.perf_counter()
-    for _ in range(calls):
-        function()
-    _wait(device)
-    return (time.perf_counter() - start) / calls
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes since the start of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def format_training(result: dict[str, Any]) -> str:
     """The result of ``bench_training`` as a table for people."""
     low, high = result["speedup_range"]
@@ -205,14 +180,14 @@ def format_training(result: dict[str, Any]) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Entry of ``night-seg bench``."""
-    if argv[:1] != ["train"] or argv[1:2] == [] or argv[1] not in METHODS:
+    """Entry of ``night-seg bench train``."""
+    if not argv or argv[0] not in METHODS:
         print(
             f"usage: night-seg bench train METHOD --config RECIPE ...\nmethods: {', '.join(METHODS)}",
             file=sys.stderr,
         )
         return 0 if argv[-1:] in (["-h"], ["--help"]) else 2
-    _, method, *rest = argv
+    method, *rest = argv
     parser = recipe_parser(training_function(method), f"night-seg bench train {method}")
     parser.add_argument("--rounds", type=int, default=5, help="how often training and plain step take turns")
     parser.add_argument("--steps", type=int, default=5, help="of each per turn")

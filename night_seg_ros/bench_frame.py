@@ -1,0 +1,143 @@
+"""``night-seg bench frame``: from a frame in memory to its labels, as the vehicle's test bed sees it.
+
+Ours is the Segmenter. Plain is the same network as PyTorch runs it by default (``baseline``), and authors is
+plain with the last step as the methods' authors wrote it: full-size logits go to NumPy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Callable
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from night_seg_ros.baseline import PlainSegmenter
+from night_seg_ros.bench_options import (
+    add_frame_options,
+    add_network_options,
+    add_run_options,
+    batches_of,
+    open_network,
+    prepare_device,
+    read_frames,
+)
+from night_seg_ros.measuring import (
+    compare_speed,
+    describe_device,
+    format_device,
+    format_speed,
+    format_stages,
+    measure_stages,
+)
+from night_seg_ros.models.files import write_json
+from night_seg_ros.models.inference import InputSize, network_size
+from night_seg_ros.segmenter import Segmenter
+
+
+def bench_frame(
+    network: nn.Module,
+    input_size: InputSize,
+    batches: list[list[np.ndarray]],
+    *,
+    device: str,
+    precision: str,
+    rounds: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Measure the Segmenter against the two baselines.
+
+    Args:
+        network: of ``build_model``, in evaluation mode; stays as it is.
+        input_size: at which it sees a frame.
+        batches: of one length, of frames of one size, (H, W, 3) uint8 BGR.
+        device, precision: of the Segmenter; the baselines use its device.
+        rounds, repeats: see ``compare_speed``.
+
+    Returns:
+        JSON values: ``speed``, what ``compare_speed`` gives of ``ours``, ``plain``, ``authors``; ``stages``
+        of the baselines, see ``measure_stages``; ``agreement``, share of the pixels of all batches that have
+        plain's label; sizes (height, width), ``precision``, and what ``describe_device``
+        gives.
+    """
+    segmenter = Segmenter(network, device=device, precision=precision, input_size=input_size)
+    plain_network = copy.deepcopy(network).to(segmenter.device)
+    plain = PlainSegmenter(plain_network, input_size)
+    authors = PlainSegmenter(plain_network, input_size, numpy_argmax=True)
+
+    def ours(batch: list[np.ndarray]) -> list[np.ndarray | None]:
+        return [segmentation.labels for segmentation in segmenter(batch, ("labels",))]
+
+    def through_all(segment: Callable[[list[np.ndarray]], Any]) -> Callable[[], Any]:
+        source = cycle(batches)
+        return lambda: segment(next(source))
+
+    size = batches[0][0].shape[:2]
+    speed = compare_speed(
+        {"ours": through_all(ours), "plain": through_all(plain), "authors": through_all(authors)},
+        images=len(batches[0]),
+        rounds=rounds,
+        repeats=repeats,
+        device=segmenter.device,
+    )
+    with torch.inference_mode():
+        stages = {
+            name: measure_stages(each.stages((size[0], size[1])), batches[0], repeats, segmenter.device)
+            for name, each in (("plain", plain), ("authors", authors))
+        }
+    return {
+        **describe_device(segmenter.device),
+        "precision": segmenter.precision,
+        "frame_size": list(size),
+        "network_size": list(network_size(size[0], size[1], input_size)),
+        "batch": len(batches[0]),
+        "speed": speed,
+        "stages": stages,
+        "agreement": float(np.mean([np.array(ours(batch)) == plain(batch) for batch in batches])),
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Entry of ``night-seg bench frame``."""
+    parser = argparse.ArgumentParser(
+        "night-seg bench frame",
+        description="Measure the way from a frame in memory, (H, W, 3) uint8, to its labels: ours, plain "
+        "PyTorch, and with logits that go to NumPy, as the methods' authors wrote it.",
+    )
+    add_network_options(parser)
+    add_frame_options(parser)
+    add_run_options(parser)
+    options = parser.parse_args(argv)
+    device = prepare_device(options)
+    network, input_size, name = open_network(options)
+    result = bench_frame(
+        network,
+        input_size,
+        batches_of(read_frames(options), options.batch),
+        device=str(device),
+        precision=options.precision,
+        rounds=options.rounds,
+        repeats=options.repeats,
+    )
+    result = {"network": name, **result}
+    print(_format(result))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+def _format(result: dict[str, Any]) -> str:
+    (height, width), (rows, columns) = result["frame_size"], result["network_size"]
+    return "\n".join(
+        [
+            f"{result['network']}: {result['batch']} x {width}x{height}, the network sees {columns}x{rows}",
+            format_device(result),
+            format_speed(result["speed"]),
+            format_stages(result["stages"]),
+            f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels",
+        ]
+    )

@@ -1,0 +1,97 @@
+"""``night-seg bench labels``: from a network's small logits to labels of a frame's size."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from night_seg_ros.baseline import plain_labels
+from night_seg_ros.bench_options import add_run_options, prepare_device, side
+from night_seg_ros.measuring import compare_speed, describe_device, format_device, format_speed
+from night_seg_ros.models.classes import NUM_CLASSES
+from night_seg_ros.models.files import write_json
+from night_seg_ros.models.labels import predict_labels
+from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.segmenter import PRECISIONS, choose_precision
+
+_PATCH = 12  # logits between two independent ones of the random image: regions of about a street's sizes
+
+
+def smooth_logits(batch: int, size: tuple[int, int]) -> Tensor:
+    """Random logits with regions in them, (batch, NUM_CLASSES, *size) float32; the same at every call."""
+    coarse = [2 + length // _PATCH for length in size]
+    noise = torch.randn(batch, NUM_CLASSES, *coarse, generator=torch.Generator().manual_seed(0))
+    return F.interpolate(4 * noise, size, mode="bicubic")
+
+
+@torch.inference_mode()
+def bench_labels(logits: Tensor, size: tuple[int, int], *, rounds: int, repeats: int) -> dict[str, Any]:
+    """Measure ``predict_labels`` against full-size logits and their argmax.
+
+    Args:
+        logits: (N, C, h, w) on the device; plain gets the same values in float32.
+        size: height and width of the labels.
+        rounds, repeats: see ``compare_speed``.
+
+    Returns:
+        JSON values: ``speed``, what ``compare_speed`` gives of ``ours`` and ``plain``; ``agreement``, share
+        of the pixels that have the same label; ``logits`` (shape), ``precision``, ``frame_size`` (height,
+        width), and what ``describe_device`` gives.
+    """
+    plain = SegmentationOutput(logits.float())
+    speed = compare_speed(
+        {"ours": lambda: predict_labels(logits, size), "plain": lambda: plain_labels(size, plain)},
+        images=len(logits),
+        rounds=rounds,
+        repeats=repeats,
+        device=logits.device,
+    )
+    equal = predict_labels(logits, size)[0] == plain_labels(size, plain)
+    return {
+        **describe_device(logits.device),
+        "precision": next(name for name, dtype in PRECISIONS.items() if dtype == logits.dtype),
+        "logits": list(logits.shape),
+        "frame_size": list(size),
+        "speed": speed,
+        "agreement": equal.float().mean().item(),
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Entry of ``night-seg bench labels``."""
+    parser = argparse.ArgumentParser(
+        "night-seg bench labels",
+        description="Measure the way from random smooth logits on the device to labels of a frame's size: "
+        "ours against logits that are upsampled to that size, and their argmax.",
+    )
+    sizes: dict[str, Any] = {"type": side, "nargs": 2, "metavar": ("H", "W")}
+    parser.add_argument("--logits", default=(135, 240), help="size of the logits (default: 135 240)", **sizes)
+    parser.add_argument(
+        "--frame-size", default=(1080, 1920), help="of the labels, in pixels (default: 1080 1920)", **sizes
+    )
+    add_run_options(parser)
+    options = parser.parse_args(argv)
+    device = prepare_device(options)
+    dtype = PRECISIONS[choose_precision(options.precision, device)]
+    logits = smooth_logits(options.batch, tuple(options.logits)).to(device, dtype)
+    result = bench_labels(logits, tuple(options.frame_size), rounds=options.rounds, repeats=options.repeats)
+    print(_format(result))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+def _format(result: dict[str, Any]) -> str:
+    height, width = result["frame_size"]
+    return "\n".join(
+        [
+            f"logits {'x'.join(map(str, result['logits']))} to labels {width}x{height}",
+            format_device(result),
+            format_speed(result["speed"]),
+            f"equal labels, ours and plain: {100 * result['agreement']:.4f} % of the pixels",
+        ]
+    )

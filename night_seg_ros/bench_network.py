@@ -1,0 +1,141 @@
+"""``night-seg bench network``: the network alone, from its normalised input on the device to its logits."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from night_seg_ros.bench_options import (
+    add_frame_options,
+    add_network_options,
+    add_run_options,
+    batches_of,
+    open_network,
+    prepare_device,
+    read_frames,
+)
+from night_seg_ros.measuring import (
+    compare_speed,
+    count_flop,
+    describe_device,
+    format_device,
+    format_speed,
+    matrix_peak,
+)
+from night_seg_ros.models.files import write_json
+from night_seg_ros.models.inference import InputSize, preprocess
+from night_seg_ros.models.inference_graph import inference_graph
+from night_seg_ros.segmenter import PRECISIONS, choose_precision
+
+
+@torch.inference_mode()
+def bench_network(
+    network: nn.Module,
+    input_size: InputSize,
+    batches: list[list[np.ndarray]],
+    *,
+    device: torch.device,
+    precision: str,
+    rounds: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Measure the network as the Segmenter prepares it against the network as it is, in float32.
+
+    Args:
+        network: of ``build_model``, in evaluation mode; stays as it is.
+        input_size: at which it sees a frame.
+        batches: of one length, of frames of one size, (H, W, 3) uint8 BGR; the first is measured with.
+        precision: of ours, a key of ``PRECISIONS``.
+        rounds, repeats: see ``compare_speed``.
+
+    Returns:
+        JSON values: ``speed``, what ``compare_speed`` gives of ``ours`` and ``plain``; ``gflop`` of a call;
+        ``tflop_per_s`` of ours at its median; ``peak_tflop_per_s`` of a matrix product in its precision, and
+        ``share_of_peak``; ``agreement``, share of the logits' places in all batches where the same class
+        leads; ``network_size`` (height, width), ``precision``, and what ``describe_device`` gives.
+    """
+    dtype = PRECISIONS[precision]
+    plain = copy.deepcopy(network).to(device)
+    ours = inference_graph(copy.deepcopy(network)).to(device, dtype).to(memory_format=torch.channels_last)
+    images = []
+    for batch in batches:
+        bgr = torch.from_numpy(np.stack(batch)).to(device)
+        images.append(preprocess(bgr.permute(0, 3, 1, 2).flip(1), input_size))
+    wide, prepared = images[0].contiguous(), images[0].to(dtype, memory_format=torch.channels_last)
+    flop = count_flop(plain, wide)
+    speed = compare_speed(
+        {"ours": lambda: ours(prepared), "plain": lambda: plain(wide)},
+        images=len(wide),
+        rounds=rounds,
+        repeats=repeats,
+        device=device,
+    )
+    where = describe_device(device)  # before more memory is taken
+    flop_per_s = 1000 * flop / speed["ours"]["latency"]["median_ms"]
+    peak = matrix_peak(device, dtype)
+    equal = [
+        (ours(image.to(dtype)).logits.argmax(1) == plain(image.contiguous()).logits.argmax(1)).float().mean()
+        for image in images
+    ]
+    return {
+        **where,
+        "precision": precision,
+        "network_size": list(wide.shape[-2:]),
+        "batch": len(wide),
+        "speed": speed,
+        "gflop": flop / 1e9,
+        "tflop_per_s": flop_per_s / 1e12,
+        "peak_tflop_per_s": peak / 1e12,
+        "share_of_peak": flop_per_s / peak,
+        "agreement": statistics.fmean(value.item() for value in equal),
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Entry of ``night-seg bench network``."""
+    parser = argparse.ArgumentParser(
+        "night-seg bench network",
+        description="Measure the network alone, from its normalised input on the device to its logits: as it "
+        "is prepared for inference, against the same network in float32 as PyTorch runs it by default.",
+    )
+    add_network_options(parser)
+    add_frame_options(parser)
+    add_run_options(parser)
+    options = parser.parse_args(argv)
+    device = prepare_device(options)
+    network, input_size, name = open_network(options)
+    result = bench_network(
+        network,
+        input_size,
+        batches_of(read_frames(options), options.batch),
+        device=device,
+        precision=choose_precision(options.precision, device),
+        rounds=options.rounds,
+        repeats=options.repeats,
+    )
+    result = {"network": name, **result}
+    print(_format(result))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+def _format(result: dict[str, Any]) -> str:
+    height, width = result["network_size"]
+    return "\n".join(
+        [
+            f"{result['network']}: {result['batch']} x {width}x{height}",
+            format_device(result),
+            format_speed(result["speed"]),
+            f"{result['gflop']:.1f} GFLOP; ours {result['tflop_per_s']:.2f} TFLOP/s, "
+            f"{100 * result['share_of_peak']:.1f} % of the {result['peak_tflop_per_s']:.2f} TFLOP/s of a "
+            "matrix product",
+            f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the logits' places",
+        ]
+    )

@@ -1,0 +1,202 @@
+"""What the benchmarks ask for on the command line: a network, frames, and how to measure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from night_seg_ros.models import METHODS, build_model
+from night_seg_ros.models.checkpoint import demonstration_weights, load_model
+from night_seg_ros.models.inference import MIN_SIDE, InputSize, choose_device
+from night_seg_ros.segmenter import PRECISIONS
+from night_seg_ros.sources import Source, open_source
+
+FRAMES = 4  # kept in memory, and gone through again and again
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """--model, --weights, --build, --input-size; see ``open_network``."""
+    networks = parser.add_mutually_exclusive_group()
+    networks.add_argument(
+        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights (default: egnet)"
+    )
+    networks.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint")
+    networks.add_argument(
+        "--build",
+        type=_build_arguments,
+        metavar="JSON",
+        help="""a network with random weights: '{"name": "dannet", "backbone": "resnet101"}'""",
+    )
+    parser.add_argument(
+        "--input-size",
+        type=positive_int,
+        metavar="N",
+        help="shorter side, in pixels, at which the network sees a frame (default: what the weights say; "
+        "with --build the frame's)",
+    )
+
+
+def add_frame_options(parser: argparse.ArgumentParser) -> None:
+    """--frames, --frame-size; see ``read_frames``."""
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help=f"images, folders, videos or bags; {FRAMES} frames are taken, resized to the frame size "
+        "(default: synthetic streets by night)",
+    )
+    parser.add_argument(
+        "--frame-size",
+        type=side,
+        nargs=2,
+        default=(1080, 1920),
+        metavar=("H", "W"),
+        help="of the camera, in pixels (default: 1080 1920)",
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """--batch, --rounds, --repeats and those of ``add_device_options``."""
+    parser.add_argument(
+        "--batch", type=positive_int, default=1, metavar="N", help="images a call (default: 1)"
+    )
+    parser.add_argument(
+        "--rounds", type=positive_int, default=5, metavar="N", help="how often they take turns (default: 5)"
+    )
+    parser.add_argument(
+        "--repeats", type=positive_int, default=5, metavar="N", help="calls of each per turn (default: 5)"
+    )
+    add_device_options(parser)
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """--device, --precision, --threads, --json."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=["auto", *PRECISIONS],
+        help="of ours; plain is always fp32 (default: auto)",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="of the CPU's work (default: PyTorch's own choice)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+
+
+def prepare_device(options: argparse.Namespace) -> torch.device:
+    """Give this process its threads; the device of the options.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return choose_device(options.device)
+
+
+def open_network(options: argparse.Namespace) -> tuple[nn.Module, InputSize, str]:
+    """The network of the options, what size it sees frames at, and what it is called.
+
+    Returns:
+        The network in float32, on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError, CheckpointError: the weights can't be used.
+        ValueError: ``build_model`` does not take these arguments.
+    """
+    if options.build is not None:
+        torch.manual_seed(0)
+        name = ", ".join(str(value) for value in options.build.values())
+        return build_model(**options.build).eval(), options.input_size, f"{name}, random weights"
+    weights = options.weights or demonstration_weights(options.model)
+    network, metadata = load_model(weights)
+    stored = metadata.get("input_size")
+    input_size = options.input_size or (tuple(stored) if isinstance(stored, list) else stored)
+    return network, input_size, f"{metadata['model']['name']} of {weights.name}"
+
+
+def read_frames(options: argparse.Namespace) -> list[np.ndarray]:
+    """FRAMES frames of the options, or as many as there are: (H, W, 3) uint8 BGR of the frame size.
+
+    Raises:
+        SourceError: there is nothing to read, or a frame can't be read.
+    """
+    height, width = options.frame_size
+    if not options.frames:
+        return list(tqdm(_streets(height, width), "drawing streets", total=FRAMES, unit="frame"))
+    sources = [open_source(path) for path in options.frames]
+    images = list(islice(_in_turn(sources), FRAMES))
+    return [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+
+
+def batches_of(frames: list[np.ndarray], batch: int) -> list[list[np.ndarray]]:
+    """All frames in batches of one length; if they do not suffice, the first ones come again."""
+    count = math.ceil(len(frames) / batch)
+    return [[frames[(i * batch + j) % len(frames)] for j in range(batch)] for i in range(count)]
+
+
+def positive_int(text: str) -> int:
+    """Argument: a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number of 1 or more")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """Argument: a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number above 0")
+    return value
+
+
+def side(text: str) -> int:
+    """Argument: height or width of an image that networks take."""
+    if positive_int(text) < MIN_SIDE:
+        raise argparse.ArgumentTypeError(f"{text!r}: networks need {MIN_SIDE} pixels or more")
+    return int(text)
+
+
+def _build_arguments(text: str) -> dict[str, Any]:
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from None
+    if not isinstance(arguments, dict) or not isinstance(arguments.get("name"), str):
+        raise argparse.ArgumentTypeError(
+            f'{text!r}: give the arguments of a network, such as {{"name": "egnet"}}'
+        )
+    return arguments
+
+
+def _streets(height: int, width: int) -> Iterator[np.ndarray]:
+    """Night streets that no training sees."""
+    from night_seg_ros.training.datasets import SYNTHETIC_TRAINING
+    from night_seg_ros.training.street import StreetScene
+
+    for index in range(FRAMES):
+        night = StreetScene(SYNTHETIC_TRAINING + index).render(height, width, day=False).night
+        assert night is not None
+        yield np.ascontiguousarray(night[:, :, ::-1])
+
+
+def _in_turn(sources: list[Source]) -> Iterator[np.ndarray]:
+    """The first frame of each source, then the second of each, and so on."""
+    for frames in zip_longest(*(source.frames() for source in sources)):
+        yield from (frame.image for frame in frames if frame is not None)
