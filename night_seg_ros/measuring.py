@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from night_seg_ros.models.timing import device_name, peak_memory, seconds_per_call, speedup, take_turns, wait
+from night_seg_ros.process_memory import resident_memory
 
 Stages = Sequence[tuple[str, Callable[[Any], Any]]]
 """Names and steps of a way; each step takes what the one before it gave."""
@@ -130,23 +131,6 @@ def memory_of_call(function: Callable[[], object], device: torch.device) -> int:
     before = resident_memory("self", "VmRSS")
     function()
     return max(0, resident_memory("self", "VmHWM") - before)
-
-
-def resident_memory(process: int | str, entry: str = "VmRSS") -> int:
-    """Bytes of memory that a process holds, as Linux tells.
-
-    Args:
-        process: its id, or ``self``.
-        entry: ``VmRSS``, now; ``VmHWM``, at most so far.
-
-    Raises:
-        OSError: no such process, or not Linux.
-        ValueError: the process has ended.
-    """
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith(f"{entry}:"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"process {process} has no memory any more")
 
 
 def count_flop(network: nn.Module, image: Tensor) -> int:

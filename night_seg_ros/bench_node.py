@@ -1,0 +1,304 @@
+"""``night-seg bench node``: from a camera's topic to the labels, between processes.
+
+Three processes talk over rclpy, in a ROS domain of their own: bench_publish_node plays the cameras,
+bench_receive_node takes the labels, and between them runs first segment_node, then bench_plain_node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from night_seg_ros.bench_options import (
+    add_device_options,
+    add_frame_options,
+    add_network_options,
+    open_network,
+    positive_float,
+    positive_int,
+    read_frames,
+)
+from night_seg_ros.measuring import percentiles
+from night_seg_ros.models.checkpoint import demonstration_weights, save_checkpoint
+from night_seg_ros.models.files import write_json
+from night_seg_ros.models.inference import choose_device
+from night_seg_ros.models.timing import device_name
+from night_seg_ros.node_processes import NodeError, NodeProcesses
+from night_seg_ros.segmenter import choose_precision
+
+START_S = 180.0  # importing torch from a cold, slow disk takes its time
+END_S = 120.0  # a slow network has frames to finish
+QUARTERS = 4
+
+
+def run_node(
+    work: Path,
+    module: str,
+    arguments: list[str],
+    topics: dict[str, str],
+    *,
+    frames: Path,
+    rate: float,
+    seconds: float,
+    threads: int | None,
+) -> dict[str, Any]:
+    """Send frames through a node and see what comes back.
+
+    Args:
+        work: folder for logs and for what the processes write.
+        module: the node's, with its ``arguments``.
+        topics: of the cameras' images -> of their labels.
+        frames: .npy file of (N, H, W, 3) uint8 BGR.
+        rate: frames per second of each camera.
+        seconds: how long.
+        threads: of the node's work on the CPU.
+
+    Returns:
+        What ``summarise`` gives.
+
+    Raises:
+        NodeError: a process failed or hung, or no labels came.
+    """
+    cameras = [text for pair in topics.items() for text in ("--camera", *pair)]
+    sent, received = work / f"{module}_sent.json", work / f"{module}_received.json"
+    publisher = [str(frames), str(sent), "--rate", str(rate), "--seconds", str(seconds)]
+    with NodeProcesses(work) as processes:
+        if threads:
+            processes.environment["OMP_NUM_THREADS"] = str(threads)
+        processes.start(module, arguments)
+        listener = [str(received), "--process", str(processes.running[module].pid)]
+        processes.start("bench_receive_node", listener + cameras)
+        publisher += ["--timeout", str(START_S)]
+        processes.start("bench_publish_node", publisher + cameras, show=True)
+        processes.wait("bench_publish_node", 2 * START_S + seconds)
+        processes.wait("bench_receive_node", END_S)
+    return summarise(json.loads(sent.read_text()), json.loads(received.read_text()))
+
+
+def summarise(sent: dict[str, list[int]], received: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a node.
+
+    Args:
+        sent: stamps by topic, see ``bench_publish_node``.
+        received: see ``bench_receive_node``.
+
+    Returns:
+        JSON values. Of all cameras, ``latency``, see ``percentiles``, from stamp to receipt, and ``answered``
+        frames; ``rate_hz`` of the frames sent by each; ``cameras``: by topic, how many frames were ``sent`` and ``answered``, their
+        ``latency`` (None without an answer), and ``report``: of a node that reports such, frames ``in``,
+        ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, and whether ``in`` is the sum of
+        the next three; ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and
+        ``resident_mib``, the node's memory at its end.
+
+    Raises:
+        NodeError: no labels came.
+    """
+    cameras, all_answers = {}, []
+    for topic, stamps in sent.items():
+        known = set(stamps)
+        answers = [
+            (stamp, (time - stamp) / 1e9) for stamp, time in received["answers"][topic] if stamp in known
+        ]
+        all_answers += answers
+        cameras[topic] = {
+            "sent": len(stamps),
+            "answered": len(answers),
+            "latency": percentiles([latency for _, latency in answers]) if answers else None,
+            "report": _counts(len(stamps), received["reports"].get(topic)),
+        }
+    if not all_answers:
+        raise NodeError("the node answered not one frame")
+    first = min(stamps[0] for stamps in sent.values())
+    last = max(stamps[-1] for stamps in sent.values())
+    edges = np.linspace(first, last + 1, QUARTERS + 1)
+    longest = max(sent.values(), key=len)
+    span = (longest[-1] - longest[0]) / 1e9
+    return {
+        "latency": percentiles([latency for _, latency in all_answers]),
+        "answered": len(all_answers),
+        "rate_hz": (len(longest) - 1) / span if span else 0.0,
+        "cameras": cameras,
+        "quarters": [
+            _quarter(all_answers, received["memory"], begin, end)
+            for begin, end in zip(edges, edges[1:], strict=False)
+        ],
+    }
+
+
+def _counts(sent: int, report: dict[str, str] | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    names = ("in", "processed", "dropped", "rejected")
+    counts = {name: int(report[f"frames_{name}"]) for name in names}
+    adds_up = counts["in"] == counts["processed"] + counts["dropped"] + counts["rejected"]
+    return {**counts, "lost_on_the_way": sent - counts["in"], "adds_up": adds_up}
+
+
+def _quarter(
+    answers: list[tuple[int, float]], memory: list[tuple[int, int]], begin: float, end: float
+) -> dict[str, float | None]:
+    latencies = [latency for stamp, latency in answers if begin <= stamp < end]
+    before = [held for time, held in memory if time < end]
+    return {
+        "median_ms": 1000 * float(np.median(latencies)) if latencies else None,
+        "resident_mib": before[-1] / 2**20 if before else None,
+    }
+
+
+def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Run segment_node, then the plain node, on the same frames.
+
+    Args:
+        options: of the command line.
+        work: folder for what the processes need and write.
+
+    Returns:
+        JSON values: ``ours`` and ``plain``, what ``run_node`` gives; ``speedup``, the ratio plain / ours
+        of their median latencies, and ``answers_ratio``, ours / plain, of the frames answered: a node that
+        is too slow for the rate drops frames, and those that it takes have waited little. What ran, where,
+        and the sizes.
+
+    Raises:
+        NodeError: see ``run_node``.
+        ValueError: the options can't be used; see ``open_network``, ``read_frames``.
+    """
+    device = choose_device(options.device)
+    network, _, name = open_network(options)
+    built: Any = network.build_arguments
+    weights = options.weights or demonstration_weights(options.model)
+    if options.build is not None:
+        weights = work / "network.safetensors"
+        save_checkpoint(weights, network, {})
+    frames = work / "frames.npy"
+    np.save(frames, np.stack(read_frames(options)))
+    images = [f"/camera{number}/image_raw" for number in range(options.cameras)]
+    parameters = {
+        "model": built["name"],
+        "weights": str(weights.resolve()),
+        "device": options.device,
+        "precision": options.precision,
+        "input_size": options.input_size or 0,
+        "image_topics": images,
+    }
+    # JSON is YAML, too, and quotes any path.
+    parameters_file = work / "segment_node.yaml"
+    parameters_file.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
+    labels = {image: f"/segment_node{image.removesuffix('/image_raw')}/labels" for image in images}
+    plain = [str(weights), "--device", options.device]
+    if options.input_size:
+        plain += ["--input-size", str(options.input_size)]
+    plain += [text for pair in labels.items() for text in ("--camera", *pair)]
+    nodes = {
+        "ours": ("segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
+        "plain": ("bench_plain_node", plain),
+    }
+    results = {
+        name: run_node(
+            work,
+            module,
+            arguments,
+            labels,
+            frames=frames,
+            rate=options.rate,
+            seconds=options.seconds,
+            threads=options.threads,
+        )
+        for name, (module, arguments) in nodes.items()
+    }
+    return {
+        "network": name,
+        "device": device_name(device),
+        "precision": choose_precision(options.precision, device),
+        "torch": torch.__version__,
+        "threads": options.threads,
+        "frame_size": list(options.frame_size),
+        "cameras": options.cameras,
+        "rate_hz": options.rate,
+        "seconds": options.seconds,
+        **results,
+        "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
+        "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
+    }
+
+
+def main(argv: list[str]) -> int:
+    """Entry of ``night-seg bench node``."""
+    parser = argparse.ArgumentParser(
+        "night-seg bench node",
+        description="Measure segment_node between two other processes: from the publishing of a frame to the "
+        "receipt of its labels; then the same of a plain node.",
+    )
+    add_network_options(parser)
+    add_frame_options(parser)
+    parser.add_argument(
+        "--rate", type=positive_float, default=10.0, metavar="HZ", help="frames per second (default: 10)"
+    )
+    parser.add_argument("--cameras", type=positive_int, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument(
+        "--seconds",
+        type=positive_float,
+        default=20.0,
+        help="how long each node gets frames (default: 20; 300 shows whether memory grows)",
+    )
+    add_device_options(parser)
+    options = parser.parse_args(argv)
+    # Killed politely, it still takes its nodes along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with tempfile.TemporaryDirectory(prefix="night-seg-bench-") as work:
+            result = bench_node(options, Path(work))
+    except NodeError as error:
+        print(f"night-seg bench node: {error}", file=sys.stderr)
+        return 1
+    print(format_nodes(result))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+def format_nodes(result: dict[str, Any]) -> str:
+    """The result of ``bench_node`` as tables for people."""
+    height, width = result["frame_size"]
+    lines = [
+        f"{result['network']}: {result['cameras']} x {width}x{height} at {result['rate_hz']:g} Hz for "
+        f"{result['seconds']:g} s each",
+        f"{result['device']}, {result['precision']}, torch {result['torch']}, "
+        f"{result['threads'] or 'all'} threads",
+    ]
+    for name in ("ours", "plain"):
+        node = result[name]
+        lines.append(f"{name}, sent at {node['rate_hz']:.1f} Hz")
+        for topic, camera in node["cameras"].items():
+            lines.append(f"  {topic}: {_format_counts(camera)}")
+            if camera["latency"]:
+                lines.append(f"    latency {_format_latency(camera['latency'])}")
+        for number, quarter in enumerate(node["quarters"], 1):
+            median = "no answer" if quarter["median_ms"] is None else f"{quarter['median_ms']:.1f} ms"
+            lines.append(f"  quarter {number}: median {median}, memory {quarter['resident_mib']:.0f} MiB")
+    lines.append(
+        f"median latency, plain / ours: {result['speedup']:.2f}; frames answered, ours / plain: "
+        f"{result['answers_ratio']:.2f}"
+    )
+    return "\n".join(lines)
+
+
+def _format_counts(camera: dict[str, Any]) -> str:
+    text = f"{camera['sent']} sent, {camera['answered']} answered"
+    report = camera["report"]
+    if report is None:
+        return text
+    text += f"; {report['lost_on_the_way']} lost on the way, {report['in']} in = "
+    text += f"{report['processed']} processed + {report['dropped']} dropped + {report['rejected']} rejected"
+    return text if report["adds_up"] else f"{text}: THAT DOES NOT ADD UP"
+
+
+def _format_latency(latency: dict[str, float]) -> str:
+    return ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in latency.items())

@@ -1,0 +1,81 @@
+"""What ``night-seg bench node`` compares segment_node with: a node as one writes it first.
+
+Its callback decodes a frame, runs the network as PyTorch does by default, and publishes the labels.
+
+    python -m night_seg_ros.bench_plain_node WEIGHTS --device cpu --camera IMAGE LABELS ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.utilities import try_shutdown
+from sensor_msgs.msg import Image
+
+from night_seg_ros.baseline import PlainSegmenter
+from night_seg_ros.conversion import array_to_image, image_to_bgr
+from night_seg_ros.models.checkpoint import load_model
+from night_seg_ros.models.inference import choose_device
+
+
+class PlainNode(Node):
+    """Segments the newest frame of each camera in its callback.
+
+    Args:
+        segment: the labels of a list of frames.
+        topics: topic of the images -> topic of their labels.
+    """
+
+    def __init__(self, segment: PlainSegmenter, topics: dict[str, str]) -> None:
+        super().__init__("plain_node")
+        self._segment = segment
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # as segment_node has it
+        for topic, labels in topics.items():
+            publisher = self.create_publisher(Image, labels, QoSProfile(depth=5))
+
+            def answer(message: Any, publisher: Any = publisher) -> None:
+                found = self._segment([image_to_bgr(message)])[0]
+                publisher.publish(array_to_image(found, "mono8", message.header))
+
+            self.create_subscription(Image, topic, answer, qos)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the node until it is stopped."""
+    parser = argparse.ArgumentParser(prog="bench_plain_node", description=__doc__.splitlines()[0])
+    parser.add_argument("weights", type=Path, help="a checkpoint")
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--input-size", type=int, help="shorter side at which the network sees a frame")
+    parser.add_argument(
+        "--camera",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("IMAGE", "LABELS"),
+        help="topics of a camera's images and of their labels",
+    )
+    options = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    rclpy.init(args=[])
+    try:
+        network, metadata = load_model(options.weights)
+        input_size = options.input_size or metadata.get("input_size")
+        segment = PlainSegmenter(network.to(choose_device(options.device)), input_size)
+        segment([np.zeros((64, 64, 3), np.uint8)])  # as segment_node does before its first frame
+        rclpy.spin(PlainNode(segment, dict(options.camera)))
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

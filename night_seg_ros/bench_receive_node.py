@@ -1,0 +1,113 @@
+"""The listener of ``night-seg bench node``: notes when labels come, what the node reports, and its memory.
+
+It ends when the cameras have gone and nothing more comes.
+
+    python -m night_seg_ros.bench_receive_node RECEIVED.json --process PID --camera IMAGE LABELS ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.utilities import try_shutdown
+from sensor_msgs.msg import Image
+
+from night_seg_ros.models.files import write_json
+from night_seg_ros.process_memory import resident_memory
+from night_seg_ros.sources import read_stamp
+
+_QUIET_S = 3.0  # of silence at the end: three times the period of the diagnostics
+_SAMPLE_S = 0.5  # from one look at the memory to the next
+
+
+class Listener(Node):
+    """Collects what ``received`` holds; ``done`` becomes true at the end.
+
+    Args:
+        topics: topic of the images -> topic of their labels.
+        process: id of the node's process.
+
+    Attributes:
+        received: JSON values. ``answers``: by the topic of the images, pairs of a label image's stamp and
+            its time of receipt; ``memory``: pairs of a time and the bytes that the process held; ``reports``:
+            the last diagnostics by the topic of the images, key by key. Stamps and times in ns.
+    """
+
+    def __init__(self, topics: dict[str, str], process: int) -> None:
+        super().__init__("listener")
+        answers: dict[str, list[tuple[int, int]]] = {topic: [] for topic in topics}
+        self.received: dict[str, Any] = {"answers": answers, "memory": [], "reports": {}}
+        self.done = False
+        self._process = process
+        self._images = list(topics)
+        self._had_cameras = False
+        self._last_time = time.monotonic()
+        self._slowest = 0  # ns
+        for topic, labels in topics.items():
+            # As bytes: what a subscriber does with the pixels is its own affair. Deep: nothing is lost here.
+            take = partial(self._take, answers[topic])
+            self.create_subscription(Image, labels, take, QoSProfile(depth=100), raw=True)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._take_report, 10)
+        self.create_timer(_SAMPLE_S, self._look)
+
+    def _take(self, answers: list[tuple[int, int]], data: bytes) -> None:
+        now = time.time_ns()
+        stamp = read_stamp(data)
+        answers.append((stamp, now))
+        self._slowest = max(self._slowest, now - stamp)
+        self._last_time = time.monotonic()
+
+    def _take_report(self, message: Any) -> None:
+        for status in message.status:
+            self.received["reports"][status.hardware_id] = {pair.key: pair.value for pair in status.values}
+
+    def _look(self) -> None:
+        """At the memory, and whether this is the end."""
+        self.received["memory"].append((time.time_ns(), resident_memory(self._process)))
+        if any(self.count_publishers(topic) for topic in self._images):
+            self._had_cameras = True
+            self._last_time = time.monotonic()
+        # A slow network may still have two frames to do: one in it, one that waits.
+        quiet = max(_QUIET_S, 2e-9 * self._slowest)
+        self.done = self._had_cameras and time.monotonic() - self._last_time > quiet
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Listen until the end, and write what came."""
+    parser = argparse.ArgumentParser(prog="bench_receive_node", description=__doc__.splitlines()[0])
+    parser.add_argument("received", type=Path, help="JSON file for what came")
+    parser.add_argument("--process", type=int, required=True, metavar="PID", help="of the node")
+    parser.add_argument(
+        "--camera",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("IMAGE", "LABELS"),
+        help="topics of a camera's images and of their labels",
+    )
+    options = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    rclpy.init(args=[])
+    try:
+        listener = Listener(dict(options.camera), options.process)
+        while not listener.done:
+            rclpy.spin_once(listener, timeout_sec=0.2)
+        write_json(options.received, listener.received)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 130
+    finally:
+        try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
