@@ -92,11 +92,11 @@ def summarise(sent: dict[str, list[int]], received: dict[str, Any]) -> dict[str,
 
     Returns:
         JSON values. Of all cameras, ``latency``, see ``percentiles``, from stamp to receipt, and ``answered``
-        frames; ``rate_hz`` of the frames sent by each; ``cameras``: by topic, how many frames were ``sent`` and ``answered``, their
-        ``latency`` (None without an answer), and ``report``: of a node that reports such, frames ``in``,
-        ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, and whether ``in`` is the sum of
-        the next three; ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and
-        ``resident_mib``, the node's memory at its end.
+        frames. ``rate_hz`` of the frames sent by each. ``cameras``: by topic, how many frames were ``sent``
+        and ``answered``, their ``latency`` (None without an answer), and ``report``: of a node that reports
+        such, frames ``in``, ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, and whether
+        ``in`` is the sum of the next three. ``quarters`` of the run, by stamp: ``median_ms`` (None without an
+        answer) and ``resident_mib``, the node's memory at its end.
 
     Raises:
         NodeError: no labels came.

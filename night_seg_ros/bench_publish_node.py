@@ -1,6 +1,7 @@
-"""The cameras of ``night-seg bench node``: publishes frames at a rate; their stamps are the times of publishing.
+"""The cameras of ``night-seg bench node``: publishes frames, stamped with the time of publishing.
 
-python -m night_seg_ros.bench_publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 --camera IMAGE LABELS ...
+    python -m night_seg_ros.bench_publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 \\
+        --camera IMAGE LABELS ...
 """
 
 from __future__ import annotations
