@@ -27,6 +27,7 @@ from night_seg_ros.bench_options import (
     read_frames,
 )
 from night_seg_ros.measuring import percentiles
+from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights, save_checkpoint
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import choose_device
@@ -173,6 +174,8 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     device = choose_device(options.device)
     network, _, name = open_network(options)
     built: Any = network.build_arguments
+    if built["name"] not in METHODS:
+        raise ValueError(f"segment_node runs {', '.join(METHODS)}, not {built['name']}")
     weights = options.weights or demonstration_weights(options.model)
     if options.build is not None:
         weights = work / "network.safetensors"

@@ -43,17 +43,13 @@ def compare_speed(
         device: what they compute on.
 
     Returns:
-        By the function's name, what ``summarise`` gives, and ``memory_mib``: what a call takes at most,
-        beyond what was taken before it.
+        By the function's name, what ``summarise`` gives, and ``memory_mib``: what it takes at most, see
+        ``warm_up``.
 
     Raises:
         OSError: on the CPU, where the system does not tell a process its memory (it is not Linux).
     """
-    memory = {}
-    for name, function in functions.items():
-        for _ in range(WARM_UP):
-            function()
-        memory[name] = memory_of_call(function, device)
+    memory = {name: warm_up(function, device) for name, function in functions.items()}
     seconds = take_turns(
         functions,
         lambda function: [seconds_per_call(function, 1, device) for _ in range(repeats)],
@@ -116,15 +112,20 @@ def measure_stages(stages: Stages, first: Any, rounds: int, device: torch.device
     return {name: 1000 * statistics.median(values) for name, values in seconds.items()}
 
 
-def memory_of_call(function: Callable[[], object], device: torch.device) -> int:
-    """Bytes that a call takes at most, beyond what was taken before it.
+def warm_up(function: Callable[[], object], device: torch.device) -> int:
+    """Call a function until it has made its choices; the bytes that it takes at most.
 
-    On the GPU those of tensors; on the CPU those of the whole process, which Linux tells.
+    On the GPU those of tensors in all these calls: what a captured graph works on is taken while it is
+    captured. On the CPU those that a later call takes beyond what the process, as Linux tells, held before.
     """
-    if device.type == "cuda":
+    cuda = device.type == "cuda"
+    if cuda:
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
+    for _ in range(WARM_UP):
         function()
+    if cuda:
+        wait(device)
         return torch.cuda.max_memory_allocated(device) - before
     ctypes.CDLL("libc.so.6").malloc_trim(0)  # else what was freed is there to be taken again unseen
     Path("/proc/self/clear_refs").write_text("5")  # sets the peak, VmHWM, to the present value
@@ -144,19 +145,10 @@ def count_flop(network: nn.Module, image: Tensor) -> int:
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a large square matrix product: the best of several.
-
-    In float32 on CUDA it computes in TF32 if convolutions may, so that it is what they can be held against.
-    """
+    """Floating-point operations per second of a large square matrix product, the best of several."""
     size = _MATRIX_SIZE[device.type]
     factor = torch.randn(size, size, device=device).to(dtype)
-    precision = torch.get_float32_matmul_precision()
-    if torch.backends.cudnn.allow_tf32:
-        torch.set_float32_matmul_precision("high")
-    try:
-        seconds = [seconds_per_call(lambda: factor @ factor, 1, device) for _ in range(WARM_UP + 5)]
-    finally:
-        torch.set_float32_matmul_precision(precision)
+    seconds = [seconds_per_call(lambda: factor @ factor, 1, device) for _ in range(WARM_UP + 5)]
     return 2 * size**3 / min(seconds)
 
 

@@ -115,6 +115,7 @@ class Segmenter:
         model_name: such as ``egnet``.
         metadata: of the file; empty for a module.
         weights_hash: first 12 hex digits of the file's SHA-256; empty for a module.
+        network: the stages of a frame, on ``device``.
 
     Raises:
         FileNotFoundError, CheckpointError: the weights can't be used.
@@ -155,9 +156,9 @@ class Segmenter:
             fuse = self.device.type == "cpu" and self.precision != "fp16" and can_fuse()
             model = inference_graph(model, fuse).to(self.device, dtype)
             model = model.to(memory_format=torch.channels_last)
-        self._network = FrameNetwork(model, dtype, self.input_size)
+        self.network = FrameNetwork(model, dtype, self.input_size)
         self._cuda = (
-            CudaFrames(self._network, self.device, capture=not exported)
+            CudaFrames(self.network, self.device, capture=not exported)
             if self.device.type == "cuda"
             else None
         )
@@ -275,7 +276,7 @@ class Segmenter:
         self, frames: list[np.ndarray], fields: frozenset[str], size: tuple[int, int]
     ) -> tuple[dict[str, np.ndarray], bool]:
         """The network's images on the CPU, by name, and whether it has an exposure map."""
-        outputs = self._network(torch.from_numpy(np.stack(frames)), fields, size)
+        outputs = self.network(torch.from_numpy(np.stack(frames)), fields, size)
         return {name: image.numpy() for name, image in outputs.images.items()}, outputs.own_exposure
 
 

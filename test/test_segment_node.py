@@ -216,7 +216,7 @@ def test_ten_round_trips_leave_no_memory_behind(bench, weights: Path) -> None:
 
     def round_trip() -> None:
         assert b.change(Transition.TRANSITION_CONFIGURE)
-        model = weakref.ref(b.node._segmenter._network.network)
+        model = weakref.ref(b.node._segmenter.network.network)
         assert b.change(Transition.TRANSITION_ACTIVATE)
         assert b.state() == State.PRIMARY_STATE_ACTIVE
         until(b.publisher("labels").get_subscription_count, "the listener is back")

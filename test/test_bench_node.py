@@ -1,0 +1,130 @@
+"""``night-seg bench node``: counts and latencies of real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
+
+from night_seg_ros.bench_node import format_nodes, summarise
+from night_seg_ros.cli import main
+from night_seg_ros.node_processes import NodeError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+TIMEOUT = 120.0  # seconds to wait for what must happen
+MS = 10**6  # ns
+
+
+@pytest.fixture
+def command(weights: Path, ros_domain: int) -> list[str]:
+    """Command line of a small bench."""
+    options = ["--weights", str(weights), "--frame-size", "64", "96", "--device=cpu", "--precision=fp32"]
+    return ["bench", "node", *options, "--rate=10", "--threads=1"]
+
+
+def report(processed: int, dropped: int, rejected: int, frames_in: int) -> dict[str, str]:
+    counts = {"in": frames_in, "processed": processed, "dropped": dropped, "rejected": rejected}
+    return {f"frames_{name}": str(count) for name, count in counts.items()} | {"rate_hz": "9.9"}
+
+
+def test_figures_of_hand_made_stamps() -> None:
+    """Eight frames at 10 Hz, of which one is lost on the way, one dropped and one rejected."""
+    start = 1_700_000_000 * 10**9
+    stamps = [start + 100 * MS * number for number in range(8)]
+    waits = {0: 50, 1: 10, 2: 20, 4: 30, 7: 80}  # ms
+    answers = [[stamps[number], stamps[number] + wait * MS] for number, wait in waits.items()]
+    answers.append([start - 100 * MS, start])  # of no frame that was sent
+    received = {
+        "answers": {"/a/image_raw": answers},
+        "reports": {"/a/image_raw": report(5, 1, 1, 7)},
+        "memory": [[start - 1, 100 << 20], [stamps[3], 200 << 20], [stamps[7], 300 << 20]],
+    }
+    result = summarise({"/a/image_raw": stamps}, received)
+    camera = result["cameras"]["/a/image_raw"]
+    assert (camera["sent"], camera["answered"], result["answered"]) == (8, 5, 5)
+    assert camera["report"] == {
+        "in": 7,
+        "processed": 5,
+        "dropped": 1,
+        "rejected": 1,
+        "lost_on_the_way": 1,
+        "adds_up": True,
+    }
+    assert camera["latency"]["median_ms"] == pytest.approx(30)
+    assert result["latency"] == camera["latency"]
+    assert result["rate_hz"] == pytest.approx(10)
+    assert [quarter["median_ms"] for quarter in result["quarters"]] == pytest.approx([30, 20, 30, 80])
+    assert [quarter["resident_mib"] for quarter in result["quarters"]] == [100, 200, 200, 300]
+
+    received["reports"]["/a/image_raw"] = report(5, 0, 1, 7)
+    camera = summarise({"/a/image_raw": stamps}, received)["cameras"]["/a/image_raw"]
+    assert not camera["report"]["adds_up"]
+
+
+def test_a_silent_node_is_an_error() -> None:
+    received: dict[str, Any] = {"answers": {"/a": []}, "reports": {}, "memory": []}
+    with pytest.raises(NodeError, match="not one frame"):
+        summarise({"/a": [1, 2]}, received)
+
+
+def test_counts_of_real_processes_add_up(command: list[str], tmp_path: Path, capfd) -> None:
+    path = tmp_path / "bench.json"
+    assert main([*command, "--cameras=2", "--seconds=3", "--json", str(path)]) == 0
+    result = json.loads(path.read_text())
+    table = capfd.readouterr().out
+    assert result["device"] == "cpu" and result["precision"] == "fp32"
+    for name in ("ours", "plain"):
+        assert list(result[name]["cameras"]) == ["/camera0/image_raw", "/camera1/image_raw"]
+        for camera in result[name]["cameras"].values():
+            assert 1 <= camera["answered"] <= camera["sent"] <= 30
+            latency = camera["latency"]
+            assert 0 < latency["median_ms"] <= latency["p90_ms"] <= latency["p99_ms"] < 1000 * TIMEOUT
+        assert len(result[name]["quarters"]) == 4
+        assert all(50 < quarter["resident_mib"] < 20_000 for quarter in result[name]["quarters"])
+    for camera in result["ours"]["cameras"].values():
+        counts = camera["report"]
+        assert counts["adds_up"] and "ADD UP" not in table
+        assert counts["in"] == counts["processed"] + counts["dropped"] + counts["rejected"]
+        assert camera["sent"] == counts["in"] + counts["lost_on_the_way"]
+        assert counts["rejected"] == 0 and counts["lost_on_the_way"] >= 0
+        assert camera["answered"] == counts["processed"]
+    medians = [result[name]["latency"]["median_ms"] for name in ("plain", "ours")]
+    assert result["speedup"] == pytest.approx(medians[0] / medians[1])
+    assert all(camera["report"] is None for camera in result["plain"]["cameras"].values())
+    assert table.strip() == format_nodes(result)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_no_process_behind(command: list[str], number: int, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "TMPDIR": str(tmp_path)}
+    bench = subprocess.Popen(
+        [sys.executable, "-m", "night_seg_ros.cli", *command, "--seconds=600"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert bench.stderr is not None
+        said = b""
+        while b"publishing" not in said:  # the bar of the publisher
+            said += os.read(bench.stderr.fileno(), 1000)
+            assert bench.poll() is None, said.decode()
+        bench.send_signal(number)
+        assert bench.wait(TIMEOUT) == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+        with pytest.raises(ProcessLookupError):
+            for _ in range(50):  # who has ended may still have to be buried
+                os.killpg(bench.pid, 0)
+                time.sleep(0.1)
+        assert not list(tmp_path.iterdir())
+    finally:
+        if bench.poll() is None:
+            os.killpg(bench.pid, signal.SIGKILL)

@@ -1,0 +1,103 @@
+"""What the benchmarks measure with: turns, figures, memory, arithmetic."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from night_seg_ros.measuring import (
+    WARM_UP,
+    compare_speed,
+    count_flop,
+    format_speed,
+    matrix_peak,
+    measure_stages,
+    percentiles,
+    summarise,
+    warm_up,
+)
+from night_seg_ros.models.timing import speedup, take_turns
+
+CPU = torch.device("cpu")
+
+
+def test_turns_are_interleaved() -> None:
+    calls: list[str] = []
+    functions = {name: lambda name=name: calls.append(name) for name in ("ours", "plain", "authors")}
+    result = take_turns(functions, lambda function: [function(), function(), len(calls)][2], range(2))
+    assert calls == ["ours", "ours", "plain", "plain", "authors", "authors"] * 2
+    assert result == {"ours": [2, 8], "plain": [4, 10], "authors": [6, 12]}
+
+
+def test_speedup_is_the_median_of_the_ratios_not_the_ratio_of_the_medians() -> None:
+    assert speedup([1.0, 2.0, 4.0], [3.0, 2.0, 8.0]) == (2.0, 1.0, 3.0)
+
+
+def test_figures_of_hand_made_durations() -> None:
+    seconds = {
+        "ours": [[0.010, 0.020, 0.900], [0.030, 0.020, 0.030]],  # medians 20 and 30 ms
+        "plain": [[0.050, 0.040, 0.030], [0.090, 0.090, 0.010]],  # 40 and 90 ms
+    }
+    result = summarise(seconds, images=2)
+    assert result["ours"]["latency"]["median_ms"] == pytest.approx(25)
+    assert result["ours"]["images_per_s"] == pytest.approx(2 / 0.025)
+    assert "speedup" not in result["ours"]
+    assert result["plain"]["speedup"] == pytest.approx(2.5)  # of 2 and 3
+    assert result["plain"]["speedup_range"] == pytest.approx([2, 3])
+
+
+def test_percentiles() -> None:
+    figures = percentiles([number / 1000 for number in range(101)])
+    assert figures == pytest.approx({"median_ms": 50, "p90_ms": 90, "p99_ms": 99})
+
+
+def test_calls_and_table() -> None:
+    calls = {"ours": 0, "plain": 0}
+
+    def called(name: str) -> None:
+        calls[name] += 1
+
+    functions = {name: lambda name=name: called(name) for name in calls}
+    speed = compare_speed(functions, images=1, rounds=3, repeats=4, device=CPU)
+    assert calls == dict.fromkeys(calls, WARM_UP + 1 + 3 * 4)  # one more for the memory
+    table = format_speed(speed).splitlines()
+    assert table[1].startswith("ours") and "(" not in table[1]
+    least, most = speed["plain"]["speedup_range"]
+    assert f"{speed['plain']['speedup']:.2f} ({least:.2f} to {most:.2f})" in table[2]
+
+
+def test_memory_of_a_call() -> None:
+    keep = np.ones(32 << 20, np.uint8)  # what is held before does not count
+    taken = warm_up(lambda: np.ones(64 << 20, np.uint8).sum() + keep[0], CPU)
+    assert 63 << 20 < taken < 80 << 20
+    assert warm_up(lambda: None, CPU) < 8 << 20
+
+
+def test_operations_of_a_convolution_and_a_product() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, stride=2), nn.Flatten(), nn.Linear(8 * 5 * 6, 7))
+    by_hand = 2 * (8 * 5 * 6) * (3 * 3 * 3) + 2 * (8 * 5 * 6) * 7
+    assert count_flop(network, torch.zeros(1, 3, 10, 12)) == by_hand
+    assert count_flop(network, torch.zeros(4, 3, 10, 12)) == 4 * by_hand
+
+
+def test_peak_is_a_speed(monkeypatch) -> None:
+    monkeypatch.setattr("night_seg_ros.measuring._MATRIX_SIZE", {"cpu": 64})
+    assert matrix_peak(CPU, torch.float32) > 1e6
+
+
+def test_each_stage_gets_what_the_one_before_gave() -> None:
+    seen: list[Any] = []
+
+    def double(value: int) -> int:
+        seen.append(value)
+        time.sleep(0.01)
+        return 2 * value
+
+    result = measure_stages([("first", double), ("second", double)], 3, 2, CPU)
+    assert seen == [3, 6, 3, 6]
+    assert list(result) == ["first", "second"] and all(value >= 10 for value in result.values())
