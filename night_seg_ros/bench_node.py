@@ -119,7 +119,8 @@ def summarise(sent: dict[str, list[int]], received: dict[str, Any]) -> dict[str,
         raise NodeError("the node answered not one frame")
     first = min(stamps[0] for stamps in sent.values())
     last = max(stamps[-1] for stamps in sent.values())
-    edges = np.linspace(first, last + 1, QUARTERS + 1)
+    # Whole numbers: as floats, such times are a microsecond off.
+    edges = [first + (last + 1 - first) * number // QUARTERS for number in range(QUARTERS + 1)]
     longest = max(sent.values(), key=len)
     span = (longest[-1] - longest[0]) / 1e9
     return {
@@ -144,7 +145,7 @@ def _counts(sent: int, report: dict[str, str] | None) -> dict[str, Any] | None:
 
 
 def _quarter(
-    answers: list[tuple[int, float]], memory: list[tuple[int, int]], begin: float, end: float
+    answers: list[tuple[int, float]], memory: list[tuple[int, int]], begin: int, end: int
 ) -> dict[str, float | None]:
     latencies = [latency for stamp, latency in answers if begin <= stamp < end]
     before = [held for time, held in memory if time < end]
