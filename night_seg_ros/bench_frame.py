@@ -10,6 +10,7 @@ import argparse
 import copy
 from collections.abc import Callable
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ from night_seg_ros.models.inference import InputSize, network_size
 from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.segmenter import Segmenter
+
+SWEEP = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the frame's height and width: of 1080p, also 360p, 540p and 720p
 
 
 def bench_frame(
@@ -149,22 +152,37 @@ def main(argv: list[str]) -> int:
     add_network_options(parser)
     add_frame_options(parser)
     add_run_options(parser)
+    parser.add_argument(
+        "--sweep",
+        type=Path,
+        metavar="FILE",
+        help="measure at a third, half, two thirds and all of the frame size, and draw the latencies as a "
+        "picture, FILE.png",
+    )
     options = parser.parse_args(argv)
+    shares = SWEEP if options.sweep else (1.0,)
+    if options.sweep:
+        from night_seg_ros.bench_chart import draw_latency  # what is missing shows before the work
     device = prepare_device(options)
     network, input_size, name = open_network(options)
-    result = bench_frame(
-        network,
-        input_size,
-        batches_of(read_frames(options), options.batch),
-        device=str(device),
-        precision=options.precision,
-        rounds=options.rounds,
-        repeats=options.repeats,
-    )
-    result = {"network": name, **result}
-    print(_format(result))
+    results = []
+    for share in shares:
+        height, width = (round(share * side) for side in options.frame_size)
+        result = bench_frame(
+            network,
+            input_size,
+            batches_of(read_frames(options.frames, (height, width)), options.batch),
+            device=str(device),
+            precision=options.precision,
+            rounds=options.rounds,
+            repeats=options.repeats,
+        )
+        results.append({"network": name, **result})
+        print(_format(results[-1]))
+    if options.sweep:
+        draw_latency(options.sweep, results)
     if options.json:
-        write_json(options.json, result)
+        write_json(options.json, {"sweep": results} if options.sweep else results[0])
     return 0
 
 

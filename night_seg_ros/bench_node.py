@@ -182,7 +182,7 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         weights = work / "network.safetensors"
         save_checkpoint(weights, network, {})
     frames = work / "frames.npy"
-    np.save(frames, np.stack(read_frames(options)))
+    np.save(frames, np.stack(read_frames(options.frames, tuple(options.frame_size))))
     images = [f"/camera{number}/image_raw" for number in range(options.cameras)]
     parameters = {
         "model": built["name"],

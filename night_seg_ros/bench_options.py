@@ -22,7 +22,8 @@ from night_seg_ros.models.inference import MIN_SIDE, InputSize, choose_device
 from night_seg_ros.segmenter import PRECISIONS
 from night_seg_ros.sources import Source, open_source
 
-FRAMES = 4  # kept in memory, and gone through again and again
+FRAMES = 16  # at most; kept in memory, and gone through again and again
+STREETS = 4  # drawn ones: that takes a while
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
@@ -54,14 +55,14 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help=f"images, folders, videos or bags; {FRAMES} frames are taken, resized to the frame size "
-        "(default: synthetic streets by night)",
+        help=f"images, folders, videos or bags; the first {FRAMES} frames are taken, resized to the frame "
+        "size (default: synthetic streets by night)",
     )
     parser.add_argument(
         "--frame-size",
         type=side,
         nargs=2,
-        default=(1080, 1920),
+        default=[1080, 1920],
         metavar=("H", "W"),
         help="of the camera, in pixels (default: 1080 1920)",
     )
@@ -128,18 +129,22 @@ def open_network(options: argparse.Namespace) -> tuple[nn.Module, InputSize, str
     return network, input_size, f"{metadata['model']['name']} of {weights.name}"
 
 
-def read_frames(options: argparse.Namespace) -> list[np.ndarray]:
-    """FRAMES frames of the options, or as many as there are: (H, W, 3) uint8 BGR of the frame size.
+def read_frames(paths: list[Path] | None, size: tuple[int, int]) -> list[np.ndarray]:
+    """Frames in memory, each (H, W, 3) uint8 BGR.
+
+    Args:
+        paths: images, folders, videos or bags, of which the first FRAMES frames are taken, from each in turn;
+            None: STREETS synthetic streets by night.
+        size: height and width that they are resized to.
 
     Raises:
         SourceError: there is nothing to read, or a frame can't be read.
     """
-    height, width = options.frame_size
-    if not options.frames:
-        return list(tqdm(_streets(height, width), "drawing streets", total=FRAMES, unit="frame"))
-    sources = [open_source(path) for path in options.frames]
-    images = list(islice(_in_turn(sources), FRAMES))
-    return [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    height, width = size
+    if not paths:
+        return list(tqdm(_streets(height, width), "drawing streets", total=STREETS, unit="frame"))
+    sources = [open_source(path) for path in paths]
+    return [_resize(image, height, width) for image in islice(_in_turn(sources), FRAMES)]
 
 
 def batches_of(frames: list[np.ndarray], batch: int) -> list[list[np.ndarray]]:
@@ -190,7 +195,7 @@ def _streets(height: int, width: int) -> Iterator[np.ndarray]:
     from night_seg_ros.training.datasets import SYNTHETIC_TRAINING
     from night_seg_ros.training.street import StreetScene
 
-    for index in range(FRAMES):
+    for index in range(STREETS):
         night = StreetScene(SYNTHETIC_TRAINING + index).render(height, width, day=False).night
         assert night is not None
         yield np.ascontiguousarray(night[:, :, ::-1])
@@ -200,3 +205,8 @@ def _in_turn(sources: list[Source]) -> Iterator[np.ndarray]:
     """The first frame of each source, then the second of each, and so on."""
     for frames in zip_longest(*(source.frames() for source in sources)):
         yield from (frame.image for frame in frames if frame is not None)
+
+
+def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    smaller = height * width < image.shape[0] * image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)

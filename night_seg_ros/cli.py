@@ -52,9 +52,8 @@ def run_command(program: str, commands: dict[str, tuple[str, str]], argv: list[s
     if name not in commands:
         print(f"{program}: unknown command {name!r}\n\n{_usage(program, commands)}", file=sys.stderr)
         return 2
-    module_name = commands[name][0]
     try:
-        module = importlib.import_module(module_name)
+        return int(importlib.import_module(commands[name][0]).main(rest))
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("night_seg_ros"):
             raise
@@ -64,8 +63,6 @@ def run_command(program: str, commands: dict[str, tuple[str, str]], argv: list[s
             file=sys.stderr,
         )
         return 1
-    try:
-        return int(module.main(rest))
     except KeyboardInterrupt:
         return 130
     except (OSError, ValueError) as error:  # what is wrong with the user's input, in one line

@@ -108,6 +108,18 @@ def test_frame(bench) -> None:
     assert f"{result['speed']['ours']['latency']['median_ms']:.2f} ms" in table
 
 
+def test_sweep(tmp_path: Path, bench) -> None:
+    picture = tmp_path / "sweep.png"
+    result, table = bench("frame", "--frame-size", "96", "144", "--rounds=1", "--sweep", str(picture))
+    sizes = [each["frame_size"] for each in result["sweep"]]
+    assert sizes == [[32, 48], [48, 72], [64, 96], [96, 144]]
+    assert all(f" 1 x {width}x{height}," in table for height, width in sizes)
+    for each in result["sweep"]:
+        check_speed(each, ["ours", "plain", "authors"])
+    drawn = cv2.imread(str(picture))
+    assert drawn.shape == (600, 960, 3) and drawn.std() > 10
+
+
 def test_stages_of_ours_give_what_the_segmenter_gives(weights: Path, frames: Path) -> None:
     bgr = cv2.imread(str(frames / "0.png"))
     segmenter = bench_frame.Segmenter(weights, device="cpu", precision="fp32")
@@ -164,17 +176,15 @@ def test_random_logits_have_regions() -> None:
     assert len(leaders.unique()) > 5
 
 
-def test_default_frames_are_streets(bench, monkeypatch) -> None:
-    monkeypatch.setattr(bench_options, "FRAMES", 2)
-    options = bench_options.argparse.Namespace(frames=None, frame_size=SIZE)
-    streets = bench_options.read_frames(options)
+def test_default_frames_are_streets(monkeypatch) -> None:
+    monkeypatch.setattr(bench_options, "STREETS", 2)
+    streets = bench_options.read_frames(None, SIZE)
     assert [street.shape for street in streets] == [(*SIZE, 3)] * 2
     assert not np.array_equal(*streets)
 
 
 def test_frames_come_from_each_source_and_have_one_size(frames: Path) -> None:
-    options = bench_options.argparse.Namespace(frames=[frames / "2.png", frames], frame_size=SIZE)
-    read = bench_options.read_frames(options)
+    read = bench_options.read_frames([frames / "2.png", frames], SIZE)
     assert [frame.shape for frame in read] == [(*SIZE, 3)] * 4
     assert np.array_equal(read[1], cv2.imread(str(frames / "0.png")))
     assert np.array_equal(read[0], read[3])
