@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,23 @@ def test_bad_input_is_named(options: list[str], message: str, capsys) -> None:
     assert main(["bench", *options]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"night-seg bench {options[0]}: ") and message in error
+
+
+def test_a_vehicle_has_no_training_packages(bench, monkeypatch, tmp_path: Path, capsys) -> None:
+    for package in ("jsonargparse", "lightning", "matplotlib", "tensorboard"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for name in [name for name in sys.modules if name.startswith("night_seg_ros.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "night_seg_ros.bench_chart", raising=False)
+    for name in ("network", "labels", "frame"):
+        bench(name)
+    for arguments, package in (
+        (["frame", "--sweep", str(tmp_path / "sweep.png")], "matplotlib"),
+        (["train", "egnet"], "jsonargparse"),
+    ):
+        assert main(["bench", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"night-seg bench {arguments[0]}: the Python package '{package}")
 
 
 def test_a_bench_that_is_not_there(capsys) -> None:

@@ -118,7 +118,10 @@ def test_a_stop_leaves_no_process_behind(command: list[str], number: int, tmp_pa
         while b"publishing" not in said:  # the bar of the publisher
             said += os.read(bench.stderr.fileno(), 1000)
             assert bench.poll() is None, said.decode()
-        bench.send_signal(number)
+        if number == signal.SIGINT:
+            os.killpg(bench.pid, number)  # as a terminal does at Ctrl-C
+        else:
+            bench.send_signal(number)
         assert bench.wait(TIMEOUT) == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
         with pytest.raises(ProcessLookupError):
             for _ in range(50):  # who has ended may still have to be buried
