@@ -184,7 +184,7 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     frames = work / "frames.npy"
     np.save(frames, np.stack(read_frames(options.frames, tuple(options.frame_size))))
     images = [f"/camera{number}/image_raw" for number in range(options.cameras)]
-    parameters = {
+    parameters: dict[str, Any] = {
         "model": built["name"],
         "weights": str(weights.resolve()),
         "device": options.device,
@@ -192,6 +192,9 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         "input_size": options.input_size or 0,
         "image_topics": images,
     }
+    if options.reliable:
+        reliable = {"subscription": {"reliability": "reliable"}}
+        parameters["qos_overrides"] = {image: reliable for image in images}
     # JSON is YAML, too, and quotes any path.
     parameters_file = work / "segment_node.yaml"
     parameters_file.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
@@ -199,6 +202,7 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     plain = [str(weights), "--device", options.device]
     if options.input_size:
         plain += ["--input-size", str(options.input_size)]
+    plain += ["--reliable"] if options.reliable else []
     plain += [text for pair in labels.items() for text in ("--camera", *pair)]
     nodes = {
         "ours": ("segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
@@ -227,6 +231,7 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         "cameras": options.cameras,
         "rate_hz": options.rate,
         "seconds": options.seconds,
+        "reliable": options.reliable,
         **results,
         "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
         "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
@@ -252,6 +257,12 @@ def main(argv: list[str]) -> int:
         default=20.0,
         help="how long each node gets frames (default: 20; 300 shows whether memory grows)",
     )
+    parser.add_argument(
+        "--reliable",
+        action="store_true",
+        help="let both nodes subscribe with reliable QoS; best effort, their default, loses large frames on "
+        "a busy machine",
+    )
     add_device_options(parser)
     options = parser.parse_args(argv)
     # Killed politely, it still takes its nodes along.
@@ -273,7 +284,7 @@ def format_nodes(result: dict[str, Any]) -> str:
     height, width = result["frame_size"]
     lines = [
         f"{result['network']}: {result['cameras']} x {width}x{height} at {result['rate_hz']:g} Hz for "
-        f"{result['seconds']:g} s each",
+        f"{result['seconds']:g} s each, {'reliable' if result['reliable'] else 'best effort'}",
         f"{result['device']}, {result['precision']}, torch {result['torch']}, "
         f"{result['threads'] or 'all'} threads",
     ]

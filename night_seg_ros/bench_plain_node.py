@@ -32,12 +32,15 @@ class PlainNode(Node):
     Args:
         segment: the labels of a list of frames.
         topics: topic of the images -> topic of their labels.
+        reliability: of the subscriptions.
     """
 
-    def __init__(self, segment: PlainSegmenter, topics: dict[str, str]) -> None:
+    def __init__(
+        self, segment: PlainSegmenter, topics: dict[str, str], reliability: ReliabilityPolicy
+    ) -> None:
         super().__init__("plain_node")
         self._segment = segment
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # as segment_node has it
+        qos = QoSProfile(depth=1, reliability=reliability)
         for topic, labels in topics.items():
             publisher = self.create_publisher(Image, labels, QoSProfile(depth=5))
 
@@ -54,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("weights", type=Path, help="a checkpoint")
     parser.add_argument("--device", required=True)
     parser.add_argument("--input-size", type=int, help="shorter side at which the network sees a frame")
+    parser.add_argument("--reliable", action="store_true", help="subscribe so, not with best effort")
     parser.add_argument(
         "--camera",
         nargs=2,
@@ -69,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         input_size = options.input_size or metadata.get("input_size")
         segment = PlainSegmenter(network.to(choose_device(options.device)), input_size)
         segment([np.zeros((64, 64, 3), np.uint8)])  # as segment_node does before its first frame
-        rclpy.spin(PlainNode(segment, dict(options.camera)))
+        reliability = ReliabilityPolicy.RELIABLE if options.reliable else ReliabilityPolicy.BEST_EFFORT
+        rclpy.spin(PlainNode(segment, dict(options.camera), reliability))
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

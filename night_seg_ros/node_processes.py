@@ -17,7 +17,7 @@ class NodeError(RuntimeError):
 
 
 class NodeProcesses:
-    """The nodes of the demo, each a process of its own; none of them outlives the ``with`` block."""
+    """Nodes of this package, each a process of its own; none of them outlives the ``with`` block."""
 
     def __init__(self, work: Path) -> None:
         self._work = work

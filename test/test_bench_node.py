@@ -78,7 +78,7 @@ def test_a_silent_node_is_an_error() -> None:
 
 def test_counts_of_real_processes_add_up(command: list[str], tmp_path: Path, capfd) -> None:
     path = tmp_path / "bench.json"
-    assert main([*command, "--cameras=2", "--seconds=3", "--json", str(path)]) == 0
+    assert main([*command, "--cameras=2", "--seconds=3", "--reliable", "--json", str(path)]) == 0
     result = json.loads(path.read_text())
     table = capfd.readouterr().out
     assert result["device"] == "cpu" and result["precision"] == "fp32"
