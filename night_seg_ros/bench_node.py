@@ -151,7 +151,7 @@ def _quarter(
     before = [held for time, held in memory if time < end]
     return {
         "median_ms": 1000 * float(np.median(latencies)) if latencies else None,
-        "resident_mib": before[-1] / 2**20 if before else None,
+        "resident_mib": before[-1] / 2**20,  # the listener is there before the first frame
     }
 
 

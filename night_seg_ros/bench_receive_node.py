@@ -59,6 +59,7 @@ class Listener(Node):
             self.create_subscription(Image, labels, take, QoSProfile(depth=100), raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._take_report, 10)
         self.create_timer(_SAMPLE_S, self._look)
+        self._look()
 
     def _take(self, answers: list[tuple[int, int]], data: bytes) -> None:
         now = time.time_ns()
