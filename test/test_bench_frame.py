@@ -232,7 +232,7 @@ def test_bad_input_is_named(options: list[str], message: str, capsys) -> None:
 
 
 def test_a_vehicle_has_no_training_packages(bench, monkeypatch, tmp_path: Path, capsys) -> None:
-    for package in ("jsonargparse", "lightning", "matplotlib", "tensorboard"):
+    for package in ("jsonargparse", "lightning", "matplotlib", "matplotlib.figure", "tensorboard"):
         monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("night_seg_ros.training")]:
         monkeypatch.delitem(sys.modules, name)
