@@ -31,8 +31,7 @@ from night_seg_ros.measuring import (
 )
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import InputSize, preprocess
-from night_seg_ros.models.inference_graph import inference_graph
-from night_seg_ros.segmenter import PRECISIONS, choose_precision
+from night_seg_ros.segmenter import PRECISIONS, Segmenter, choose_precision
 
 
 class PreparedRun:
@@ -90,7 +89,7 @@ def bench_network(
     """
     dtype = PRECISIONS[precision]
     plain = copy.deepcopy(network).to(device)
-    ours = inference_graph(copy.deepcopy(network)).to(device, dtype).to(memory_format=torch.channels_last)
+    ours = Segmenter(network, device=str(device), precision=precision).network.network
     images = []
     for batch in batches:
         bgr = torch.from_numpy(np.stack(batch)).to(device)
