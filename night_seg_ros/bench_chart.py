@@ -1,7 +1,8 @@
-"""The chart of ``night-seg bench frame --sweep``. Needs matplotlib, which training brings."""
+"""The charts of ``night-seg bench ... --sweep``. Needs matplotlib, which training brings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,72 @@ from matplotlib.figure import Figure
 from night_seg_ros.models.files import atomic_path
 
 
-def draw_latency(path: Path, results: list[dict[str, Any]]) -> None:
+def draw_frames(path: Path, results: list[dict[str, Any]]) -> None:
     """Draw median latencies over the size of the frame: a line for ours and each baseline.
 
     Args:
         path: picture to write, in the format of its suffix.
         results: of ``bench_frame`` and ``network``, one for each size; of one network on one device.
     """
+    first = results[0]
+    _draw(
+        path,
+        f"{first['network']}, batch {first['batch']}, {first['device']}, {first['precision']}",
+        "frame",
+        {
+            "{1}x{0}".format(*size): size[0] * size[1] / 1e6
+            for size in (each["frame_size"] for each in results)
+        },
+        {name: [each["speed"][name]["latency"] for each in results] for name in first["speed"]},
+    )
+
+
+def draw_nodes(path: Path, results: list[dict[str, Any]]) -> None:
+    """Draw median latencies over the number of cameras: a line for ours and the plain node.
+
+    Args:
+        path: picture to write, in the format of its suffix.
+        results: of ``bench_node``, one for each number of cameras.
+    """
+    first = results[0]
+    height, width = first["frame_size"]
+    _draw(
+        path,
+        f"{first['network']}, {width}x{height} at {first['rate_hz']:g} Hz, {first['device']}, "
+        f"{first['precision']}",
+        "cameras",
+        {str(each["cameras"]): each["cameras"] for each in results},
+        {name: [each[name]["latency"] for each in results] for name in ("ours", "plain")},
+    )
+
+
+def _draw(
+    path: Path,
+    title: str,
+    label: str,
+    places: Mapping[str, float],
+    latencies: Mapping[str, Sequence[Mapping[str, float]]],
+) -> None:
+    """Draw a line for each name: medians, with a band up to the 90th percentile.
+
+    Args:
+        label: of the axis across.
+        places: on it, by what is written there.
+        latencies: see ``measuring.percentiles``, one for each place.
+    """
     figure = Figure(figsize=(8, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    pixels = [height * width / 1e6 for height, width in (result["frame_size"] for result in results)]
-    for name in results[0]["speed"]:
-        latencies = [result["speed"][name]["latency"] for result in results]
-        medians = [latency["median_ms"] for latency in latencies]
-        (line,) = axes.plot(pixels, medians, marker="o", label=name)
-        p90 = [latency["p90_ms"] for latency in latencies]
-        axes.fill_between(pixels, medians, p90, color=line.get_color(), alpha=0.2, linewidth=0)
-    ticks = ["{1}x{0}".format(*result["frame_size"]) for result in results]
-    axes.set_xticks(pixels, ticks, rotation=30, ha="right", rotation_mode="anchor")
+    across = list(places.values())
+    for name, values in latencies.items():
+        medians = [latency["median_ms"] for latency in values]
+        (line,) = axes.plot(across, medians, marker="o", label=name)
+        p90 = [latency["p90_ms"] for latency in values]
+        axes.fill_between(across, medians, p90, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xticks(across, list(places), rotation=30, ha="right", rotation_mode="anchor")
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("frame")
+    axes.set_xlabel(label)
     axes.set_ylabel("latency in ms: median, and up to p90")
-    first = results[0]
-    axes.set_title(f"{first['network']}, batch {first['batch']}, {first['device']}, {first['precision']}")
+    axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend()
     with atomic_path(path) as temporary:

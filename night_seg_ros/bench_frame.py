@@ -162,7 +162,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     shares = SWEEP if options.sweep else (1.0,)
     if options.sweep:
-        from night_seg_ros.bench_chart import draw_latency  # what is missing shows before the work
+        from night_seg_ros.bench_chart import draw_frames  # what is missing shows before the work
     device = prepare_device(options)
     network, input_size, name = open_network(options)
     results = []
@@ -180,7 +180,7 @@ def main(argv: list[str]) -> int:
         results.append({"network": name, **result})
         print(_format(results[-1]))
     if options.sweep:
-        draw_latency(options.sweep, results)
+        draw_frames(options.sweep, results)
     if options.json:
         write_json(options.json, {"sweep": results} if options.sweep else results[0])
     return 0

@@ -155,11 +155,12 @@ def _quarter(
     }
 
 
-def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[str, Any]:
     """Run segment_node, then the plain node, on the same frames.
 
     Args:
         options: of the command line.
+        cameras: how many.
         work: folder for what the processes need and write.
 
     Returns:
@@ -183,7 +184,7 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         save_checkpoint(weights, network, {})
     frames = work / "frames.npy"
     np.save(frames, np.stack(read_frames(options.frames, tuple(options.frame_size))))
-    images = [f"/camera{number}/image_raw" for number in range(options.cameras)]
+    images = [f"/camera{number}/image_raw" for number in range(cameras)]
     parameters: dict[str, Any] = {
         "model": built["name"],
         "weights": str(weights.resolve()),
@@ -228,7 +229,7 @@ def bench_node(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         "torch": torch.__version__,
         "threads": options.threads,
         "frame_size": list(options.frame_size),
-        "cameras": options.cameras,
+        "cameras": cameras,
         "rate_hz": options.rate,
         "seconds": options.seconds,
         "reliable": options.reliable,
@@ -252,6 +253,12 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--cameras", type=positive_int, default=1, metavar="N", help="how many (default: 1)")
     parser.add_argument(
+        "--sweep",
+        type=Path,
+        metavar="FILE",
+        help="measure with 1 to N cameras, and draw the latencies as a picture, FILE.png",
+    )
+    parser.add_argument(
         "--seconds",
         type=positive_float,
         default=20.0,
@@ -265,17 +272,23 @@ def main(argv: list[str]) -> int:
     )
     add_device_options(parser)
     options = parser.parse_args(argv)
+    if options.sweep:
+        from night_seg_ros.bench_chart import draw_nodes  # what is missing shows before the work
     # Killed politely, it still takes its nodes along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    results = []
     try:
-        with tempfile.TemporaryDirectory(prefix="night-seg-bench-") as work:
-            result = bench_node(options, Path(work))
+        for cameras in range(1 if options.sweep else options.cameras, options.cameras + 1):
+            with tempfile.TemporaryDirectory(prefix="night-seg-bench-") as work:
+                results.append(bench_node(options, cameras, Path(work)))
+            print(format_nodes(results[-1]))
     except NodeError as error:
         print(f"night-seg bench node: {error}", file=sys.stderr)
         return 1
-    print(format_nodes(result))
+    if options.sweep:
+        draw_nodes(options.sweep, results)
     if options.json:
-        write_json(options.json, result)
+        write_json(options.json, {"sweep": results} if options.sweep else results[0])
     return 0
 
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
@@ -77,10 +78,13 @@ def test_a_silent_node_is_an_error() -> None:
 
 
 def test_counts_of_real_processes_add_up(command: list[str], tmp_path: Path, capfd) -> None:
-    path = tmp_path / "bench.json"
-    assert main([*command, "--cameras=2", "--seconds=3", "--reliable", "--json", str(path)]) == 0
-    result = json.loads(path.read_text())
+    path, picture = tmp_path / "bench.json", tmp_path / "sweep.png"
+    options = ["--cameras=2", "--seconds=3", "--reliable", "--json", str(path), "--sweep", str(picture)]
+    assert main([*command, *options]) == 0
+    alone, result = json.loads(path.read_text())["sweep"]
     table = capfd.readouterr().out
+    assert alone["cameras"] == len(alone["ours"]["cameras"]) == 1
+    assert cv2.imread(str(picture)).shape[1] > 300
     assert result["device"] == "cpu" and result["precision"] == "fp32"
     for name in ("ours", "plain"):
         assert list(result[name]["cameras"]) == ["/camera0/image_raw", "/camera1/image_raw"]
@@ -100,7 +104,7 @@ def test_counts_of_real_processes_add_up(command: list[str], tmp_path: Path, cap
     medians = [result[name]["latency"]["median_ms"] for name in ("plain", "ours")]
     assert result["speedup"] == pytest.approx(medians[0] / medians[1])
     assert all(camera["report"] is None for camera in result["plain"]["cameras"].values())
-    assert table.strip() == format_nodes(result)
+    assert table.strip() == f"{format_nodes(alone)}\n{format_nodes(result)}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
