@@ -68,7 +68,8 @@ def run_node(
     Raises:
         NodeError: a process failed or hung, or no labels came.
     """
-    cameras = [text for pair in topics.items() for text in ("--camera", *pair)]
+    cameras = [text for topic in topics for text in ("--camera", topic)]
+    pairs = [text for pair in topics.items() for text in ("--camera", *pair)]
     sent, received = work / f"{module}_sent.json", work / f"{module}_received.json"
     publisher = [str(frames), str(sent), "--rate", str(rate), "--seconds", str(seconds)]
     with NodeProcesses(work) as processes:
@@ -76,7 +77,7 @@ def run_node(
             processes.environment["OMP_NUM_THREADS"] = str(threads)
         processes.start(module, arguments)
         listener = [str(received), "--process", str(processes.running[module].pid)]
-        processes.start("bench_receive_node", listener + cameras)
+        processes.start("bench_receive_node", listener + pairs)
         publisher += ["--timeout", str(START_S)]
         processes.start("bench_publish_node", publisher + cameras, show=True)
         processes.wait("bench_publish_node", 2 * START_S + seconds)
@@ -84,26 +85,28 @@ def run_node(
     return summarise(json.loads(sent.read_text()), json.loads(received.read_text()))
 
 
-def summarise(sent: dict[str, list[int]], received: dict[str, Any]) -> dict[str, Any]:
+def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
     """The figures of a node.
 
     Args:
-        sent: stamps by topic, see ``bench_publish_node``.
+        sent: see ``bench_publish_node``.
         received: see ``bench_receive_node``.
 
     Returns:
         JSON values. Of all cameras, ``latency``, see ``percentiles``, from stamp to receipt, and ``answered``
-        frames. ``rate_hz`` of the frames sent by each. ``cameras``: by topic, how many frames were ``sent``
-        and ``answered``, their ``latency`` (None without an answer), and ``report``: of a node that reports
-        such, frames ``in``, ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, and whether
-        ``in`` is the sum of the next three. ``quarters`` of the run, by stamp: ``median_ms`` (None without an
-        answer) and ``resident_mib``, the node's memory at its end.
+        frames. ``rate_hz`` of the frames sent by each. ``warm_up``: frames of each camera before, of which
+        only reports tell. ``cameras``: by topic, how many frames were ``sent`` and ``answered``, their
+        ``latency`` (None without an answer), and ``report``: of a node that reports such, frames ``in``,
+        ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, and whether ``in`` is the sum of
+        the next three. ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and
+        ``resident_mib``, the node's memory at its end.
 
     Raises:
         NodeError: no labels came.
     """
     cameras, all_answers = {}, []
-    for topic, stamps in sent.items():
+    warm_up, sent_stamps = sent["warm_up"], sent["stamps"]
+    for topic, stamps in sent_stamps.items():
         known = set(stamps)
         answers = [
             (stamp, (time - stamp) / 1e9) for stamp, time in received["answers"][topic] if stamp in known
@@ -113,20 +116,21 @@ def summarise(sent: dict[str, list[int]], received: dict[str, Any]) -> dict[str,
             "sent": len(stamps),
             "answered": len(answers),
             "latency": percentiles([latency for _, latency in answers]) if answers else None,
-            "report": _counts(len(stamps), received["reports"].get(topic)),
+            "report": _counts(warm_up + len(stamps), received["reports"].get(topic)),
         }
     if not all_answers:
         raise NodeError("the node answered not one frame")
-    first = min(stamps[0] for stamps in sent.values())
-    last = max(stamps[-1] for stamps in sent.values())
+    first = min(stamps[0] for stamps in sent_stamps.values())
+    last = max(stamps[-1] for stamps in sent_stamps.values())
     # Whole numbers: as floats, such times are a microsecond off.
     edges = [first + (last + 1 - first) * number // QUARTERS for number in range(QUARTERS + 1)]
-    longest = max(sent.values(), key=len)
+    longest = max(sent_stamps.values(), key=len)
     span = (longest[-1] - longest[0]) / 1e9
     return {
         "latency": percentiles([latency for _, latency in all_answers]),
         "answered": len(all_answers),
         "rate_hz": (len(longest) - 1) / span if span else 0.0,
+        "warm_up": warm_up,
         "cameras": cameras,
         "quarters": [
             _quarter(all_answers, received["memory"], begin, end)
@@ -303,7 +307,7 @@ def format_nodes(result: dict[str, Any]) -> str:
     ]
     for name in ("ours", "plain"):
         node = result[name]
-        lines.append(f"{name}, sent at {node['rate_hz']:.1f} Hz")
+        lines.append(f"{name}, sent at {node['rate_hz']:.1f} Hz, after {node['warm_up']} frames to warm up")
         for topic, camera in node["cameras"].items():
             lines.append(f"  {topic}: {_format_counts(camera)}")
             if camera["latency"]:

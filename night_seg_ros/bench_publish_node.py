@@ -1,7 +1,6 @@
 """The cameras of ``night-seg bench node``: publishes frames, stamped with the time of publishing.
 
-    python -m night_seg_ros.bench_publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 \\
-        --camera IMAGE LABELS ...
+python -m night_seg_ros.bench_publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 --camera IMAGE ...
 """
 
 from __future__ import annotations
@@ -27,50 +26,62 @@ from night_seg_ros.conversion import array_to_image
 from night_seg_ros.models.files import write_json
 from night_seg_ros.sources import replace_stamp
 
-_SETTLE_S = 0.5  # the others may know of us a little later than we know of them
+ALL_HEARD = "/bench/all_heard"
+"""A topic that the listener publishes once it has got labels of every camera."""
+
+_SETTLE_S = 0.5
 
 
 class Cameras(Node):
     """Publishes on several topics at once.
 
     Args:
-        topics: topic of the images -> topic of their labels.
+        topics: of the images.
+        frames: (N, H, W, 3) uint8 BGR; at one time, the cameras show different ones.
     """
 
-    def __init__(self, topics: dict[str, str]) -> None:
+    def __init__(self, topics: list[str], frames: np.ndarray) -> None:
         super().__init__("cameras")
-        self._labels = list(topics.values())
+        self._messages = [
+            serialize_message(array_to_image(bgr, "bgr8", Header(frame_id="camera"))) for bgr in frames
+        ]
         # Reliable matches every subscription.
         qos = QoSProfile(depth=5)
         self._cameras: dict[str, Any] = {topic: self.create_publisher(Image, topic, qos) for topic in topics}
 
-    def wait_for_listeners(self, timeout: float) -> None:
-        """Wait until there are subscribers of all images and labels.
-
-        Raises:
-            TimeoutError: there are not, within so many seconds.
-        """
-        give_up = time.monotonic() + timeout
-        while missing := self._without_listener():
-            if time.monotonic() > give_up:
-                raise TimeoutError(f"after {timeout:g} s nobody subscribes to {', '.join(missing)}")
-            self._sleep(0.05)
-        time.sleep(_SETTLE_S)
-
-    def publish(self, frames: np.ndarray, rate: float, seconds: float) -> dict[str, list[int]]:
-        """Publish frames again and again.
+    def warm_up(self, rate: float, timeout: float) -> int:
+        """Publish until the listener has labels of every camera: now all know one another, and are awake.
 
         Args:
-            frames: (N, H, W, 3) uint8 BGR; at one time, the cameras show different ones.
+            rate: as for ``publish``.
+            timeout: seconds.
+
+        Returns:
+            How many frames of each camera that took.
+
+        Raises:
+            TimeoutError: the labels of a camera did not come.
+        """
+        give_up = time.monotonic() + timeout
+        count = 0
+        while not self.count_publishers(ALL_HEARD):
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"after {timeout:g} s not every camera has got labels")
+            self._sleep(1 / rate)
+            self._publish(count)
+            count += 1
+        return count
+
+    def publish(self, rate: float, seconds: float) -> dict[str, list[int]]:
+        """Publish the frames again and again.
+
+        Args:
             rate: frames per second of each camera; where this machine can't, they are fewer.
             seconds: how long.
 
         Returns:
             The stamps sent, in ns, by topic.
         """
-        messages = [
-            serialize_message(array_to_image(bgr, "bgr8", Header(frame_id="camera"))) for bgr in frames
-        ]
         sent: dict[str, list[int]] = {topic: [] for topic in self._cameras}
         start = time.monotonic()
         for tick in tqdm(range(max(1, round(seconds * rate))), "publishing", unit="frame"):
@@ -78,46 +89,44 @@ class Cameras(Node):
             if elapsed > seconds:
                 break
             self._sleep(max(0.0, tick / rate - elapsed))
-            for number, (topic, publisher) in enumerate(self._cameras.items()):
-                stamp = time.time_ns()
-                publisher.publish(replace_stamp(messages[(tick + number) % len(messages)], stamp))
+            for topic, stamp in self._publish(tick).items():
                 sent[topic].append(stamp)
         time.sleep(_SETTLE_S)  # a publisher that vanishes takes its last frame along
         return sent
+
+    def _publish(self, tick: int) -> dict[str, int]:
+        """A frame of each camera; their stamps, in ns, by topic."""
+        stamps = {}
+        for number, (topic, publisher) in enumerate(self._cameras.items()):
+            stamps[topic] = time.time_ns()
+            message = self._messages[(tick + number) % len(self._messages)]
+            publisher.publish(replace_stamp(message, stamps[topic]))
+        return stamps
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
         if not self.context.ok():
             raise ExternalShutdownException
 
-    def _without_listener(self) -> list[str]:
-        images = [topic for topic, each in self._cameras.items() if not each.get_subscription_count()]
-        return images + [topic for topic in self._labels if not self.count_subscribers(topic)]
-
 
 def main(argv: list[str] | None = None) -> int:
     """Publish, and write the stamps."""
     parser = argparse.ArgumentParser(prog="bench_publish_node", description=__doc__.splitlines()[0])
     parser.add_argument("frames", type=Path, help=".npy file of (N, H, W, 3) uint8 BGR frames")
-    parser.add_argument("sent", type=Path, help="JSON file for the stamps, in ns, by topic")
+    parser.add_argument(
+        "sent", type=Path, help="JSON file for the stamps, in ns, by topic, and the number of frames before"
+    )
     parser.add_argument("--rate", type=float, required=True, help="frames per second")
     parser.add_argument("--seconds", type=float, required=True, help="how long")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds to wait for subscribers")
-    parser.add_argument(
-        "--camera",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("IMAGE", "LABELS"),
-        help="a topic to publish on, and the one of its labels",
-    )
+    parser.add_argument("--timeout", type=float, default=180.0, help="seconds to wait for labels")
+    parser.add_argument("--camera", action="append", required=True, metavar="IMAGE", help="topic")
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     rclpy.init(args=[])
     try:
-        cameras = Cameras(dict(options.camera))
-        cameras.wait_for_listeners(options.timeout)
-        frames = np.load(options.frames, mmap_mode="r")
-        write_json(options.sent, cameras.publish(frames, options.rate, options.seconds))
+        cameras = Cameras(options.camera, np.load(options.frames, mmap_mode="r"))
+        warm_up = cameras.warm_up(options.rate, options.timeout)
+        stamps = cameras.publish(options.rate, options.seconds)
+        write_json(options.sent, {"warm_up": warm_up, "stamps": stamps})
     except (KeyboardInterrupt, ExternalShutdownException):
         return 130
     finally:

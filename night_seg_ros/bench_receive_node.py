@@ -21,7 +21,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
+from std_msgs.msg import Empty
 
+from night_seg_ros.bench_publish_node import ALL_HEARD
 from night_seg_ros.models.files import write_json
 from night_seg_ros.process_memory import resident_memory
 from night_seg_ros.sources import read_stamp
@@ -50,6 +52,7 @@ class Listener(Node):
         self.done = False
         self._process = process
         self._images = list(topics)
+        self._all_heard = False
         self._had_cameras = False
         self._last_time = time.monotonic()
         self._slowest = 0  # ns
@@ -65,6 +68,9 @@ class Listener(Node):
         now = time.time_ns()
         stamp = read_stamp(data)
         answers.append((stamp, now))
+        if not self._all_heard and all(self.received["answers"].values()):
+            self._all_heard = True
+            self.create_publisher(Empty, ALL_HEARD, 1)
         self._slowest = max(self._slowest, now - stamp)
         self._last_time = time.monotonic()
 

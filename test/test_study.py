@@ -243,7 +243,7 @@ def test_a_sweep_adds_its_rows_and_a_plot(
     assert cv2.imread(str(out / "sweeps.png")).shape[0] > 300
 
     values["sweeps"]["beta"]["variant"] = "nothing"
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_study(folder, tmp_path, recipe, values)
     capsys.readouterr()
     assert main(argv) == 1
     assert "sweep 'beta' is of 'nothing', which is no variant" in capsys.readouterr().err
