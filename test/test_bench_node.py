@@ -116,6 +116,8 @@ def test_a_stop_leaves_no_process_behind(command: list[str], number: int, tmp_pa
         env=environment,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # A shell that runs the tests in the background lets them ignore Ctrl-C; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert bench.stderr is not None
