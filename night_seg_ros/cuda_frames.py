@@ -106,8 +106,9 @@ class CudaFrames:
             captured = self._capture(bgr, fields, size)
         self._captured[shape] = captured  # the newest
         if len(self._captured) > GRAPHS:
-            torch.cuda.current_stream().synchronize()  # the oldest may run still
-            self._captured.popitem(last=False)
+            _, oldest = self._captured.popitem(last=False)
+            if oldest is not None:
+                torch.cuda.current_stream().synchronize()  # it may run still
         if captured is None:
             with kernels(choose_fastest=False):
                 return self._network(bgr, fields, size)
