@@ -197,9 +197,6 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         "input_size": options.input_size or 0,
         "image_topics": images,
     }
-    if options.reliable:
-        reliable = {"subscription": {"reliability": "reliable"}}
-        parameters["qos_overrides"] = {image: reliable for image in images}
     # JSON is YAML, too, and quotes any path.
     parameters_file = work / "segment_node.yaml"
     parameters_file.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
@@ -207,7 +204,6 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
     plain = [str(weights), "--device", options.device]
     if options.input_size:
         plain += ["--input-size", str(options.input_size)]
-    plain += ["--reliable"] if options.reliable else []
     plain += [text for pair in labels.items() for text in ("--camera", *pair)]
     nodes = {
         "ours": ("segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
@@ -236,7 +232,6 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         "cameras": cameras,
         "rate_hz": options.rate,
         "seconds": options.seconds,
-        "reliable": options.reliable,
         **results,
         "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
         "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
@@ -268,12 +263,6 @@ def main(argv: list[str]) -> int:
         default=20.0,
         help="how long each node gets frames (default: 20; 300 shows whether memory grows)",
     )
-    parser.add_argument(
-        "--reliable",
-        action="store_true",
-        help="let both nodes subscribe with reliable QoS; best effort, their default, loses large frames on "
-        "a busy machine",
-    )
     add_device_options(parser)
     options = parser.parse_args(argv)
     if options.sweep:
@@ -301,7 +290,7 @@ def format_nodes(result: dict[str, Any]) -> str:
     height, width = result["frame_size"]
     lines = [
         f"{result['network']}: {result['cameras']} x {width}x{height} at {result['rate_hz']:g} Hz for "
-        f"{result['seconds']:g} s each, {'reliable' if result['reliable'] else 'best effort'}",
+        f"{result['seconds']:g} s each",
         f"{result['device']}, {result['precision']}, torch {result['torch']}, "
         f"{result['threads'] or 'all'} threads",
     ]

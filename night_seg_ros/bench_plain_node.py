@@ -16,7 +16,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 
@@ -32,15 +32,11 @@ class PlainNode(Node):
     Args:
         segment: the labels of a list of frames.
         topics: topic of the images -> topic of their labels.
-        reliability: of the subscriptions.
     """
 
-    def __init__(
-        self, segment: PlainSegmenter, topics: dict[str, str], reliability: ReliabilityPolicy
-    ) -> None:
+    def __init__(self, segment: PlainSegmenter, topics: dict[str, str]) -> None:
         super().__init__("plain_node")
         self._segment = segment
-        qos = QoSProfile(depth=1, reliability=reliability)
         for topic, labels in topics.items():
             publisher = self.create_publisher(Image, labels, QoSProfile(depth=5))
 
@@ -48,7 +44,7 @@ class PlainNode(Node):
                 found = self._segment([image_to_bgr(message)])[0]
                 publisher.publish(array_to_image(found, "mono8", message.header))
 
-            self.create_subscription(Image, topic, answer, qos)
+            self.create_subscription(Image, topic, answer, QoSProfile(depth=1))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,7 +53,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("weights", type=Path, help="a checkpoint")
     parser.add_argument("--device", required=True)
     parser.add_argument("--input-size", type=int, help="shorter side at which the network sees a frame")
-    parser.add_argument("--reliable", action="store_true", help="subscribe so, not with best effort")
     parser.add_argument(
         "--camera",
         nargs=2,
@@ -73,8 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         input_size = options.input_size or metadata.get("input_size")
         segment = PlainSegmenter(network.to(choose_device(options.device)), input_size)
         segment([np.zeros((64, 64, 3), np.uint8)])  # as segment_node does before its first frame
-        reliability = ReliabilityPolicy.RELIABLE if options.reliable else ReliabilityPolicy.BEST_EFFORT
-        rclpy.spin(PlainNode(segment, dict(options.camera), reliability))
+        rclpy.spin(PlainNode(segment, dict(options.camera)))
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

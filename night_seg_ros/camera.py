@@ -17,6 +17,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -134,8 +135,10 @@ class Camera:
         self._topic = topic + ending
         self._statistics = FrameStatistics()
         self._publishing: NewestWorker[Camera, Result] | None = None
-        # Best effort asks the least of a camera driver, so that any driver matches.
-        self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        # Best effort where a camera offers no more, so that any driver matches; reliable where all offer it:
+        # best effort loses frames larger than the shared memory of the middleware. Overrides change it.
+        self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_AVAILABLE)
+        self._all_reliable = True  # the publishers, when this camera subscribed
         self._frame_group = MutuallyExclusiveCallbackGroup()
         self._receiving = threading.Lock()
         self._active = False
@@ -166,15 +169,9 @@ class Camera:
 
     def subscribe(self, timeout: float) -> str:
         """Let frames in, warn if none comes for so many seconds; the topic."""
-        self._active = True
-        self._subscription = self._node.create_subscription(
-            self._input_type,
-            self._topic,
-            self._receive,
-            self._input_qos,
-            callback_group=self._frame_group,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        with self._receiving:
+            self._active = True
+            self._create_subscription()
         self._silence = ""
         self._received_before = self._statistics.received
         # Not the node's clock: with use_sim_time that one stands still when nobody plays.
@@ -192,6 +189,33 @@ class Camera:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
+
+    def _create_subscription(self) -> None:
+        self._all_reliable = self._are_all_reliable()
+        self._subscription = self._node.create_subscription(
+            self._input_type,
+            self._topic,
+            self._receive,
+            self._input_qos,
+            callback_group=self._frame_group,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._follow_publishers, matched=self._follow_publishers
+            ),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def _are_all_reliable(self) -> bool:
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        return all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
+
+    def _follow_publishers(self, _: Any = None) -> None:
+        """Runs on the executor, when publishers came or went: a subscription can't change its reliability."""
+        with self._receiving:
+            if not self._active or self._input_qos.reliability != ReliabilityPolicy.BEST_AVAILABLE:
+                return
+            if self._are_all_reliable() != self._all_reliable:
+                self._node.destroy_subscription(self._subscription)
+                self._create_subscription()
 
     def settle(self) -> None:
         """Publish what waits for it; no frame may come from the worker meanwhile."""
@@ -301,6 +325,7 @@ class Camera:
         silent = received == self._received_before
         self._received_before = received
         if silent:
+            self._follow_publishers()  # where the middleware told of a publisher before it was listed
             topic, timeout = subscription.topic_name, self._value("frame_timeout")
             self._silence = f"no frame on {topic} for {timeout:g} s: {self._explain_silence(topic)}"
             self._logger.warning(self._silence)

@@ -123,8 +123,6 @@ def replay(
     topic, kind = (source.topic, source.message_type) if isinstance(source, Bag) else (CAMERA, IMAGE)
     compressed = kind == COMPRESSED_IMAGE
     parameters = {
-        # Its default, best effort, loses large frames on a busy machine: here the node shall get them all.
-        "qos_overrides": {topic: {"subscription": {"reliability": "reliable"}}},
         "model": model,
         "weights": str(weights.resolve()),
         "device": device,

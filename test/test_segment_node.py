@@ -371,6 +371,51 @@ def test_a_warning_names_a_qos_that_cannot_match(bench, weights: Path) -> None:
     silence(b, "the QoS of its publisher /peer does not match: ERROR: Best effort publisher and reliable")
 
 
+def test_the_input_is_reliable_where_all_cameras_are(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), ros_arguments=["-r", "image:=/front/image"])
+    b.until_active()
+    b.listen("labels")
+
+    def until_subscribed(reliability: str) -> None:
+        def is_so() -> bool:
+            found = b.peer.get_subscriptions_info_by_topic("/front/image")
+            return [each.qos_profile.reliability.name for each in found] == [reliability]
+
+        until(is_so, f"the input is {reliability}")
+        for camera in cameras:
+            until(camera.get_subscription_count, "the camera has a subscriber")
+
+    def frames_come(camera: Any) -> bool:
+        before = int(b.figures()["frames_in"])
+        camera.publish(array_to_image(scene(40, 60), "bgr8", new_header()))
+        time.sleep(0.2)
+        return int(b.figures()["frames_in"]) > before
+
+    cameras: list[Any] = []
+    until_subscribed("RELIABLE")
+    # Of best effort, the first may be lost.
+    for qos, reliability in [(1, "RELIABLE"), (SENSOR_DATA, "BEST_EFFORT"), (1, "BEST_EFFORT")]:
+        cameras.append(b.peer.create_publisher(Image, "/front/image", qos))
+        until_subscribed(reliability)
+        for camera in cameras:
+            until(lambda camera=camera: frames_come(camera), "a frame comes in")
+    b.peer.destroy_publisher(cameras.pop(1))
+    until_subscribed("RELIABLE")
+    last = new_header()
+    cameras[-1].publish(array_to_image(scene(40, 60), "bgr8", last))
+    assert b.answer("labels", last).header == last
+    assert b.change(Transition.TRANSITION_DEACTIVATE)
+    until(lambda: not b.peer.get_subscriptions_info_by_topic("/front/image"), "the input is closed")
+
+
+def test_an_override_fixes_the_reliability_of_the_input(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), **{"qos_overrides./image.subscription.reliability": "best_effort"})
+    b.until_active()
+    b.camera()  # a reliable one
+    (found,) = b.peer.get_subscriptions_info_by_topic("/image")
+    assert found.qos_profile.reliability.name == "BEST_EFFORT"
+
+
 def test_reliability_of_the_outputs(bench, weights: Path) -> None:
     b = bench(weights=str(weights), reliability="best_effort")
     b.until_active()
