@@ -42,7 +42,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.rviz"))),
+        (f"share/{NAME}/config", sorted(path for path in glob("config/*") if Path(path).is_file())),
         (f"share/{NAME}/config/studies", sorted(glob("config/studies/*.yaml"))),
         (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
         *(

@@ -15,6 +15,7 @@ from launch_ros.actions import Node
 
 PACKAGE = "night_seg_ros"
 SHARE = Path(__file__).resolve().parents[1]  # the package's share folder, or the source tree
+FASTDDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def _node_argument(name: str, description: str, choices: tuple[str, ...] = ()) -> DeclareLaunchArgument:
@@ -77,6 +78,8 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         seen = given["image_topics"][0]
         outputs = f"segment_node/{seen.rpartition('/')[0].lstrip('~/')}"
     log = ["--log-level", LaunchConfiguration("log_level")]
+    profiles = str(SHARE / "config" / "fastdds.xml")
+    environment = {} if FASTDDS_PROFILES in context.environment else {FASTDDS_PROFILES: profiles}
     segmenter = Node(
         package=PACKAGE,
         executable="segment_node",
@@ -85,6 +88,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         parameters=[LaunchConfiguration("params_file"), given],
         remappings=[("image", image), ("image/compressed", [image, "/compressed"])],
         ros_arguments=log,
+        additional_env=environment,
         output="screen",
     )
     player = Node(
@@ -97,6 +101,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
             ("/camera/image_raw/compressed", [image, "/compressed"]),
         ],
         ros_arguments=log,
+        additional_env=environment,
         output="screen",
     )
     rviz = Node(

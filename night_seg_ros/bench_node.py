@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -232,6 +233,7 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         "cameras": cameras,
         "rate_hz": options.rate,
         "seconds": options.seconds,
+        "fastdds_profiles": os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", ""),
         **results,
         "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
         "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
@@ -292,7 +294,7 @@ def format_nodes(result: dict[str, Any]) -> str:
         f"{result['network']}: {result['cameras']} x {width}x{height} at {result['rate_hz']:g} Hz for "
         f"{result['seconds']:g} s each",
         f"{result['device']}, {result['precision']}, torch {result['torch']}, "
-        f"{result['threads'] or 'all'} threads",
+        f"{result['threads'] or 'all'} threads, Fast DDS as {result['fastdds_profiles'] or 'it comes'}",
     ]
     for name in ("ours", "plain"):
         node = result[name]

@@ -46,7 +46,10 @@ RELIABILITIES = {
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
 }
 PUBLISHER_DEPTH = 5
+# The newest frame only is used, but what DDS replaces before the executor gets at it is not even counted.
+INPUT_DEPTH = 5
 REJECT_LOG_PERIOD = 5.0  # seconds
+FOLLOW_PERIOD = 0.5  # seconds between two looks at what the publishers offer
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,13 @@ class Camera:
         self._publishing: NewestWorker[Camera, Result] | None = None
         # Best effort where a camera offers no more, so that any driver matches; reliable where all offer it:
         # best effort loses frames larger than the shared memory of the middleware. Overrides change it.
-        self._input_qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_AVAILABLE)
+        self._input_qos = QoSProfile(depth=INPUT_DEPTH, reliability=ReliabilityPolicy.BEST_AVAILABLE)
         self._all_reliable = True  # the publishers, when this camera subscribed
         self._frame_group = MutuallyExclusiveCallbackGroup()
         self._receiving = threading.Lock()
         self._active = False
         self._subscription: Any = None
-        self._silence_timer: Any = None
+        self._timers: list[Any] = []  # while subscribed
         self._silence = ""  # why no frames come
         self._received_before = 0  # at the last check of silence
         self._rejected_before = "0"  # at the last diagnostics
@@ -176,16 +179,18 @@ class Camera:
         self._received_before = self._statistics.received
         # Not the node's clock: with use_sim_time that one stands still when nobody plays.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._silence_timer = self._node.create_timer(timeout, self._check_silence, clock=clock)
+        self._timers = [
+            self._node.create_timer(FOLLOW_PERIOD, self._follow_publishers, clock=clock),
+            self._node.create_timer(timeout, self._check_silence, clock=clock),
+        ]
         return self._subscription.topic_name
 
     def unsubscribe(self) -> None:
         """Let no more frames in."""
         with self._receiving:
             self._active = False
-        if self._silence_timer is not None:
-            self._node.destroy_timer(self._silence_timer)
-            self._silence_timer = None
+        while self._timers:
+            self._node.destroy_timer(self._timers.pop())
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
@@ -198,9 +203,9 @@ class Camera:
             self._receive,
             self._input_qos,
             callback_group=self._frame_group,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._follow_publishers, matched=self._follow_publishers
-            ),
+            # No warning of a camera that can't match: there are _follow_publishers and _check_silence. No other
+            # callback: rclpy's executor may fail where a subscription goes that has events waiting.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
@@ -208,8 +213,8 @@ class Camera:
         publishers = self._node.get_publishers_info_by_topic(self._topic)
         return all(each.qos_profile.reliability == ReliabilityPolicy.RELIABLE for each in publishers)
 
-    def _follow_publishers(self, _: Any = None) -> None:
-        """Runs on the executor, when publishers came or went: a subscription can't change its reliability."""
+    def _follow_publishers(self) -> None:
+        """Subscribe anew where publishers came or went and another reliability is the best now."""
         with self._receiving:
             if not self._active or self._input_qos.reliability != ReliabilityPolicy.BEST_AVAILABLE:
                 return
@@ -325,7 +330,6 @@ class Camera:
         silent = received == self._received_before
         self._received_before = received
         if silent:
-            self._follow_publishers()  # where the middleware told of a publisher before it was listed
             topic, timeout = subscription.topic_name, self._value("frame_timeout")
             self._silence = f"no frame on {topic} for {timeout:g} s: {self._explain_silence(topic)}"
             self._logger.warning(self._silence)

@@ -18,11 +18,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import signal
 import sys
 import threading
 from contextlib import suppress
 from typing import Any
+
+# Read when torch loads OpenMP: threads that wait actively for the next layer keep frames from being received.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import rclpy

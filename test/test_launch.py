@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +33,7 @@ from night_seg_ros.models.checkpoint import save_checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LAUNCH_FILE = CHECKOUT / "launch" / "segment.launch.py"
+FASTDDS_PROFILES = CHECKOUT / "config" / "fastdds.xml"
 WEIGHTS = CHECKOUT / "models" / "weights"
 TIMEOUT = 120.0
 
@@ -102,6 +105,12 @@ def launched(arguments: list[str], log: Path, active: str) -> Iterator[subproces
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def environment_of_node(log: Path) -> dict[str, str]:
+    pid = re.search(r"\[segment_node-1\]: process started with pid \[(\d+)\]", log.read_text())[1]
+    lines = Path(f"/proc/{pid}/environ").read_bytes().decode().rstrip("\0").split("\0")
+    return dict(line.split("=", 1) for line in lines)
+
+
 def end_with_ctrl_c(process: subprocess.Popen[bytes], log: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(TIMEOUT) == 0, log.read_text()
@@ -115,6 +124,19 @@ def test_a_model_needs_nothing_but_its_name(
     log = tmp_path / "log"
     with launched([f"model:={model}", "device:=cpu"], log, "active: segmenting /camera/image_raw") as process:
         assert f"using the demonstration weights of {model}" in log.read_text()
+        assert environment_of_node(log)["FASTRTPS_DEFAULT_PROFILES_FILE"] == str(FASTDDS_PROFILES)
+        end_with_ctrl_c(process, log)
+
+
+def test_profiles_of_the_users_own_stay(
+    ros_domain: int, installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = tmp_path / "mine.xml"
+    shutil.copy(FASTDDS_PROFILES, profiles)
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(profiles))
+    log = tmp_path / "log"
+    with launched(["device:=cpu"], log, "active: segmenting /camera/image_raw") as process:
+        assert environment_of_node(log)["FASTRTPS_DEFAULT_PROFILES_FILE"] == str(profiles)
         end_with_ctrl_c(process, log)
 
 
