@@ -79,7 +79,8 @@ class CurveRelighting(nn.Module):
 
     Seven 3x3 convolutions, the later ones with symmetric skips, give each pixel and colour eight curves r,
     applied in turn as ``x + r (x^2 - x)``, with x held to the range of a normalised image; the result is the
-    last increment alone, as in the authors' code. After Guo et al., "Zero-DCE", CVPR 2020.
+    last increment alone, as in the authors' code. After Guo et al., "Zero-DCE", CVPR 2020, and as there the
+    weights begin at a standard deviation of 0.02: larger ones saturate within a few steps of SGD.
 
     Args:
         width: channels of the convolutions; the paper's is 32.
@@ -91,6 +92,8 @@ class CurveRelighting(nn.Module):
         super().__init__()
         sizes = [(3, width), *[(width, width)] * 3, *[(2 * width, width)] * 2, (2 * width, 3 * CURVES)]
         self.convolutions = nn.ModuleList(nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in sizes)
+        for name, parameter in self.named_parameters():
+            nn.init.normal_(parameter, std=0.02 if name.endswith("weight") else 0.0)
 
     def forward(self, image: Tensor) -> Tensor:
         x = image

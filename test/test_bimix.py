@@ -10,12 +10,14 @@ import pytest
 import torch
 from reference_weights import reference_image
 from test_dannet import GOLDEN, assert_near, released
+from torch.nn import functional as F
 
 from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.dannet import RELIGHTING_NETWORKS
 from night_seg_ros.models.relighting import CurveRelighting
+from night_seg_ros.training.adaptation_losses import light_loss
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +60,11 @@ def test_curves_by_a_loop() -> None:
     """Each pixel goes along its own eight curves; without clamping after steps 4 and 8."""
     torch.manual_seed(0)
     network = CurveRelighting(4)
+    for convolution in network.convolutions:
+        convolution.weight.mul_(15)  # as of a trained one: not nearly 0
     image = torch.rand(1, 3, 5, 6) * 4 - 2
     curves = network.curves(image)
-    assert len(curves) == 8 and all(curve.abs().max() <= 1 for curve in curves)
+    assert len(curves) == 8 and all(0.1 < curve.abs().max() <= 1 for curve in curves)
     result = network(image)
     for c, i, j in np.ndindex(3, 5, 6):
         x = image[0, c, i, j].item()
@@ -70,6 +74,23 @@ def test_curves_by_a_loop() -> None:
             if step not in (3, 7):
                 x = min(max(x, -2.1179), 2.64)
         assert result[0, c, i, j].item() == pytest.approx(increment, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_curves_do_not_saturate_in_training(seed: int) -> None:
+    """Saturated, they have no gradient, and the light loss would stay at many times what it was before."""
+    torch.manual_seed(seed)
+    network = CurveRelighting(16)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0025, momentum=0.9)
+    for _ in range(30):
+        image = F.interpolate(torch.rand(4, 3, 16, 16) * 4.5 - 2, size=(64, 64), mode="bilinear")
+        intensity = torch.tensor(-0.5)
+        loss = light_loss(image, image + network(image), intensity, "paper")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1.5 * light_loss(image, image, intensity, "paper")
+    assert max(curve.abs().max() for curve in network.curves(image)) < 0.9
 
 
 @pytest.mark.parametrize("relighting", RELIGHTING_NETWORKS)
