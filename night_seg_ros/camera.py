@@ -203,8 +203,8 @@ class Camera:
             self._receive,
             self._input_qos,
             callback_group=self._frame_group,
-            # No warning of a camera that can't match: _follow_publishers and _check_silence see to it. No other
-            # callback: rclpy's executor may fail where a subscription goes that has events waiting.
+            # No warning of a camera that can't match: _follow_publishers and _check_silence see to that. No
+            # other callback: rclpy's executor may fail where a subscription goes that has events waiting.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
