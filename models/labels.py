@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _CANDIDATES = (3, 6)  # cells are grouped by how many classes can lead in them; the rest look at all
-_CELL_ELEMENTS = 1 << 19  # scores that are interpolated at once: 2 MiB, small enough for the caches
+_CELL_ELEMENTS = 1 << 17  # scores that are interpolated at once: 0.5 MiB, small enough for the caches
 _BAND_ELEMENTS = 1 << 21  # likewise in bands
 
 
