@@ -15,7 +15,8 @@ from launch_ros.actions import Node
 
 PACKAGE = "night_seg_ros"
 SHARE = Path(__file__).resolve().parents[1]  # the package's share folder, or the source tree
-FASTDDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
+# The second from Fast DDS 3 on.
+FASTDDS_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def _node_argument(name: str, description: str, choices: tuple[str, ...] = ()) -> DeclareLaunchArgument:
@@ -79,7 +80,8 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         outputs = f"segment_node/{seen.rpartition('/')[0].lstrip('~/')}"
     log = ["--log-level", LaunchConfiguration("log_level")]
     profiles = str(SHARE / "config" / "fastdds.xml")
-    environment = {} if FASTDDS_PROFILES in context.environment else {FASTDDS_PROFILES: profiles}
+    theirs = any(name in context.environment for name in FASTDDS_PROFILES)
+    environment = {} if theirs else dict.fromkeys(FASTDDS_PROFILES, profiles)
     segmenter = Node(
         package=PACKAGE,
         executable="segment_node",

@@ -1,9 +1,10 @@
 """From a network's small logits to labels of an image's size, without ever holding full-size logits.
 
-On CUDA one Triton kernel does it (``labels_triton``). On the CPU, labels alone are found cell by cell, a cell
-being what lies between four neighbouring logits: bilinear interpolation only mixes its four corners, so a
-class that leads at all four leads everywhere between them, and the others need looking at only in the cells
-where borders run. Confidence takes the whole softmax: it is computed in bands of rows.
+On CUDA one Triton kernel does it (``labels_triton``), if it can be had. On the CPU, labels alone are found
+cell by cell, a cell being what lies between four neighbouring logits: bilinear interpolation only mixes its
+four corners, so a class that leads at all four leads everywhere between them, and the others need looking at
+only in the cells where borders run. All else is computed in bands of rows: confidence, which takes the whole
+softmax, and CUDA without Triton.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 _CANDIDATES = (3, 6)  # cells are grouped by how many classes can lead in them; the rest look at all
 _CELL_ELEMENTS = 1 << 17  # scores that are interpolated at once: 0.5 MiB, small enough for the caches
-_BAND_ELEMENTS = 1 << 21  # likewise in bands
+_BAND_ELEMENTS = 1 << 19  # likewise in bands, whose operations are fewer and larger
 
 
 def predict_labels(
@@ -38,7 +39,8 @@ def predict_labels(
     """
     if logits.device.type == "cuda" and (labels_on_cuda := _triton_function(logits.device)):
         return labels_on_cuda(logits, size, align_corners, confidence)
-    if confidence or min(logits.shape[-2:]) < 2:
+    # Cells differ from image to image: the device would have to tell the host how many there are.
+    if confidence or logits.device.type == "cuda" or min(logits.shape[-2:]) < 2:
         return _labels_by_bands(logits, size, align_corners, confidence)
     return _labels_by_cells(logits.float(), size, align_corners), None
 

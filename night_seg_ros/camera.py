@@ -17,12 +17,16 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # ROS 2 Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 from night_seg_ros.conversion import (
     ConversionError,
@@ -48,6 +52,9 @@ RELIABILITIES = {
 PUBLISHER_DEPTH = 5
 # The newest frame only is used, but what DDS replaces before the executor gets at it is not even counted.
 INPUT_DEPTH = 5
+# Best effort where a camera offers no more, so that any driver matches; reliable where all offer it: best
+# effort loses frames larger than the shared memory of the middleware. ROS 2 Humble can't choose.
+INPUT_RELIABILITY = getattr(ReliabilityPolicy, "BEST_AVAILABLE", ReliabilityPolicy.BEST_EFFORT)
 REJECT_LOG_PERIOD = 5.0  # seconds
 FOLLOW_PERIOD = 0.5  # seconds between two looks at what the publishers offer
 
@@ -138,9 +145,7 @@ class Camera:
         self._topic = topic + ending
         self._statistics = FrameStatistics()
         self._publishing: NewestWorker[Camera, Result] | None = None
-        # Best effort where a camera offers no more, so that any driver matches; reliable where all offer it:
-        # best effort loses frames larger than the shared memory of the middleware. Overrides change it.
-        self._input_qos = QoSProfile(depth=INPUT_DEPTH, reliability=ReliabilityPolicy.BEST_AVAILABLE)
+        self._input_qos = QoSProfile(depth=INPUT_DEPTH, reliability=INPUT_RELIABILITY)  # until overridden
         self._all_reliable = True  # the publishers, when this camera subscribed
         self._frame_group = MutuallyExclusiveCallbackGroup()
         self._receiving = threading.Lock()
@@ -216,7 +221,7 @@ class Camera:
     def _follow_publishers(self) -> None:
         """Subscribe anew where publishers came or went and another reliability is the best now."""
         with self._receiving:
-            if not self._active or self._input_qos.reliability != ReliabilityPolicy.BEST_AVAILABLE:
+            if not self._active or self._input_qos.reliability in RELIABILITIES.values():
                 return
             if self._are_all_reliable() != self._all_reliable:
                 self._node.destroy_subscription(self._subscription)
@@ -244,11 +249,11 @@ class Camera:
         """Runs on the node's worker: the frame of a message; None if it is unreadable or unwanted."""
         try:
             bgr = self._convert(arrival.message)
+            wanted = tuple(name for name, topic in self.publishers.items() if topic.get_subscription_count())
         except Exception as error:  # one bad frame must not end the node
             self.reject(error)
             return None
         self.size = bgr.shape[:2]
-        wanted = tuple(name for name, topic in self.publishers.items() if topic.get_subscription_count())
         if not wanted:
             self._statistics.process(bgr)
             return None
@@ -268,9 +273,10 @@ class Camera:
         """Count a frame that could not be processed, and say why."""
         reason = str(error) if isinstance(error, ConversionError) else f"{type(error).__name__}: {error}"
         count = self._statistics.reject(reason)
-        self._logger.error(
-            f"frame rejected ({count} so far): {reason}", throttle_duration_sec=REJECT_LOG_PERIOD
-        )
+        if self._node.context.ok():  # else: Ctrl-C, and nothing can be published any more
+            self._logger.error(
+                f"frame rejected ({count} so far): {reason}", throttle_duration_sec=REJECT_LOG_PERIOD
+            )
 
     def _publish_results(self, results: list[Result]) -> None:
         """Runs on the camera's own thread."""
@@ -278,12 +284,12 @@ class Camera:
             frame = result.frame
             try:
                 self._publish_outputs(frame, result.segmentations.result()[result.index])
-            except Exception as error:  # it must not end the thread
+                now = self._node.get_clock().now().nanoseconds * 1e-9
+            except Exception as error:  # of this frame only
                 self.reject(error)
                 continue
             self._statistics.process(frame.bgr)
-            stamp = frame.header.stamp
-            latency = self._node.get_clock().now().nanoseconds * 1e-9 - (stamp.sec + stamp.nanosec * 1e-9)
+            latency = now - (frame.header.stamp.sec + frame.header.stamp.nanosec * 1e-9)
             self._statistics.measure(latency, time.monotonic() - frame.time)
 
     def _publish_outputs(self, frame: Frame, segmentation: Segmentation) -> None:
@@ -324,13 +330,14 @@ class Camera:
 
     def _check_silence(self) -> None:
         """Say why, if no frame came since the last time."""
-        subscription, received = self._subscription, self._statistics.received
-        if subscription is None:  # just deactivated
-            return
+        with self._receiving:
+            if not self._active:  # just deactivated
+                return
+            topic, received = self._subscription.topic_name, self._statistics.received
         silent = received == self._received_before
         self._received_before = received
         if silent:
-            topic, timeout = subscription.topic_name, self._value("frame_timeout")
+            timeout = self._value("frame_timeout")
             self._silence = f"no frame on {topic} for {timeout:g} s: {self._explain_silence(topic)}"
             self._logger.warning(self._silence)
 

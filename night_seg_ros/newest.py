@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -9,6 +10,8 @@ from typing import Generic, TypeVar
 
 Source = TypeVar("Source", bound=Hashable)
 Item = TypeVar("Item")
+
+_log = logging.getLogger(__name__)
 
 
 class NewestWorker(Generic[Source, Item]):
@@ -18,7 +21,7 @@ class NewestWorker(Generic[Source, Item]):
     comes first, so none starves another; the waiting ones of its kind go with it.
 
     Args:
-        work: gets the items that were taken together, of each source at most one; it must not raise.
+        work: gets the items that were taken together, of each source at most one; what it raises is logged.
         name: of the thread.
         kind: sources for which it gives the same are of one kind; by default each is of its own.
 
@@ -87,8 +90,11 @@ class NewestWorker(Generic[Source, Item]):
                     return
                 items = self._take()
                 self._busy = True
-            if items:
-                self._work(items)
+            try:
+                if items:
+                    self._work(items)
+            except Exception:  # else the thread would end, and with it all that wait for it
+                _log.exception("%s failed", self._thread.name)
             del items  # frames are large: don't hold them while waiting for the next ones
             with self._changed:
                 self._busy = False

@@ -97,7 +97,7 @@ class Bench:
         self.node.destroy_node()
         self.peer.destroy_node()
         for context in self.contexts:
-            context.shutdown()
+            context.try_shutdown()  # unless the test did
 
     def logged(self, text: str, camera: str = "") -> list[str]:
         """The lines of the node's log with a text in them, or of one of its cameras."""

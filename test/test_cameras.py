@@ -250,14 +250,20 @@ def test_waiting_frames_of_other_sizes_take_turns(pair) -> None:
 
 
 def test_frames_wait_for_each_other_until_the_deadline(bench, weights: Path) -> None:
-    b = bench(weights=str(weights), image_topics=TOPICS, batch_deadline=1.0)
+    b = bench(weights=str(weights), image_topics=TOPICS, batch_deadline=1.0, diagnostics_period=0.1)
     b.until_active()
     b.listen("front/labels", "rear/labels")
     for camera in ("front", "rear"):
         b.answer(f"{camera}/labels", send(b, camera, SMALL))
     recorder = b.node._segmenter = Recorder(b.node._segmenter)
+    start = time.monotonic()
     b.answer("front/labels", send(b, "front", SMALL))  # the rear camera sends nothing: it goes alone
-    assert [len(frames) for frames in recorder.frames] == [1]
+    assert time.monotonic() - start >= 1.0
+    rear = send(b, "rear", SMALL)
+    until(lambda: counts(b, "rear")["in"] == 2, "it came in")
+    b.answer("front/labels", send(b, "front", SMALL))
+    b.answer("rear/labels", rear)
+    assert [len(frames) for frames in recorder.frames] == [1, 2]
 
 
 def test_bad_frames_of_one_camera_are_its_own_affair(pair) -> None:

@@ -78,6 +78,23 @@ def test_finish_waits_for_all_that_is_there() -> None:
     worker.stop()
 
 
+def test_a_failure_is_logged_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str] = []
+
+    def work(batch: list[str]) -> None:
+        if batch == ["bad"]:
+            raise RuntimeError("this one is bad")
+        seen.extend(batch)
+
+    worker: NewestWorker[str, str] = NewestWorker(work, "test")
+    for item in ("bad", "good"):
+        worker.offer("a", item)
+        worker.finish()
+    worker.stop()
+    assert seen == ["good"]
+    assert "test failed" in caplog.text and "this one is bad" in caplog.text
+
+
 def test_the_source_that_waits_longest_comes_first() -> None:
     work = Work()
     worker: NewestWorker[str, str] = NewestWorker(work, "test")

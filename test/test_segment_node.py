@@ -423,6 +423,30 @@ def test_reliability_of_the_outputs(bench, weights: Path) -> None:
     assert info.qos_profile.reliability.name == "BEST_EFFORT"
 
 
+def test_a_frame_under_way_at_ctrl_c_holds_nothing_up(bench, weights: Path) -> None:
+    b = bench(weights=str(weights))
+    b.until_active()
+    b.listen("labels")
+    (camera,) = b.node._cameras
+    convert, entered, go = camera._convert, threading.Event(), threading.Event()
+
+    def slowly(message: Any) -> np.ndarray:
+        entered.set()
+        assert go.wait(TIMEOUT)
+        return convert(message)
+
+    camera._convert = slowly
+    b.camera().publish(array_to_image(scene(40, 60), "bgr8", new_header()))
+    assert entered.wait(TIMEOUT)
+    b.contexts[1].shutdown()  # as rclpy does at Ctrl-C
+    go.set()
+    end = threading.Thread(target=b.node.destroy_node, daemon=True)
+    end.start()
+    end.join(TIMEOUT)
+    assert not end.is_alive()
+    assert not b.logged("frame rejected")
+
+
 def test_the_program_survives_impossible_requests_and_ends_cleanly(ros_domain: int, weights: Path) -> None:
     command = [sys.executable, "-m", "night_seg_ros.segment_node", "--ros-args"]
     command += ["-p", f"weights:={weights}", "-p", "device:=cpu", "-r", "__ns:=/car"]
