@@ -20,7 +20,9 @@ def draw_frames(path: Path, results: list[dict[str, Any]]) -> None:
         results: of ``bench_frame`` and ``network``, one for each size; of one network on one device.
     """
     first = results[0]
-    figure = _figure(f"{first['network']}, batch {first['batch']}, {first['device']}, {first['precision']}")
+    figure = _figure(
+        f"{first['network']}, batch {first['batch']}, {first['device']}, {first['precision']}", charts=1
+    )
     sizes = [each["frame_size"] for each in results]
     _draw_latencies(
         figure.add_subplot(),
@@ -42,7 +44,8 @@ def draw_nodes(path: Path, results: list[dict[str, Any]]) -> None:
     height, width = first["frame_size"]
     figure = _figure(
         f"{first['network']}, {width}x{height} at {first['rate_hz']:g} Hz, {first['device']}, "
-        f"{first['precision']}"
+        f"{first['precision']}",
+        charts=2,
     )
     latencies, answers = figure.subplots(1, 2)
     cameras = {str(each["cameras"]): each["cameras"] for each in results}
@@ -63,8 +66,8 @@ def draw_nodes(path: Path, results: list[dict[str, Any]]) -> None:
     _save(figure, path)
 
 
-def _figure(title: str) -> Figure:
-    figure = Figure(figsize=(10, 5), dpi=120, layout="constrained")
+def _figure(title: str, charts: int) -> Figure:
+    figure = Figure(figsize=(3 + 5 * charts, 5), dpi=120, layout="constrained")
     figure.suptitle(title)
     return figure
 

@@ -132,7 +132,7 @@ class Camera:
     ) -> None:
         self.name = name
         self.publishers: dict[str, LifecyclePublisher] = {}
-        self.size: tuple[int, ...] | None = None
+        self.size: tuple[int, int] | None = None
         self._node = node
         # A logger of its own: the error of one camera does not throttle that of another.
         self._logger = node.get_logger().get_child(name.replace("/", ".")) if name else node.get_logger()
@@ -253,7 +253,7 @@ class Camera:
         except Exception as error:  # one bad frame must not end the node
             self.reject(error)
             return None
-        self.size = bgr.shape[:2]
+        self.size = bgr.shape[0], bgr.shape[1]
         if not wanted:
             self._statistics.process(bgr)
             return None

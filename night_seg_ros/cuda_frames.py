@@ -1,37 +1,38 @@
 """Frames through a network on a CUDA device, so that neither waits for the other without need.
 
 Three streams: the upload of a batch, from pinned memory, and the download of the one before, into pinned
-memory, run beside the network. A shape that comes for the second time is captured as a CUDA graph: launching
-the some hundred kernels of a network one by one takes the CPU longer than the GPU needs to run them.
+memory, run beside the network. The network on a shape that comes for the second time is captured as a CUDA
+graph: launching its some hundred kernels one by one takes the CPU longer than the GPU needs to run them.
 """
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections import OrderedDict, deque
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from night_seg_ros.frame_network import FrameNetwork, FrameOutputs, overlay
+from night_seg_ros.frame_network import FrameNetwork, overlay
+from night_seg_ros.models.output import SegmentationOutput
 
 GRAPHS = 8  # each holds its frames and outputs on the device; what the network needs in between, all share
 IN_FLIGHT = 2  # batches: one that computes while another is uploaded or downloaded
 
-Shape = tuple[torch.Size, frozenset[str], tuple[int, int]]
-
 
 @dataclass(frozen=True)
-class CapturedFrames:
-    """A captured run: put frames into ``bgr``, replay, and take ``outputs`` before the next replay."""
+class CapturedNetwork:
+    """A captured run: put frames into ``bgr``, replay, and use ``answer`` before the next replay."""
 
     graph: torch.cuda.CUDAGraph
     bgr: Tensor
-    outputs: FrameOutputs
+    answer: SegmentationOutput
 
 
 class CudaFrames:
@@ -48,12 +49,16 @@ class CudaFrames:
     def __init__(self, network: FrameNetwork, device: torch.device, capture: bool) -> None:
         self._network = network
         self._device = device
-        self._capturing = capture
+        self._capture_graphs = capture
         with torch.cuda.device(device):
             self._uploading = torch.cuda.Stream()
+            self._computing = torch.cuda.Stream()
             self._downloading = torch.cuda.Stream()
             self._pool = torch.cuda.graph_pool_handle()
-        self._captured: OrderedDict[Shape, CapturedFrames | None] = OrderedDict()  # None: came once
+        # The first so many shapes that came twice; None: runs as it is. None gives way to another: with more
+        # shapes than graphs, capturing again and again would take longer than it saves.
+        self._captured: dict[torch.Size, CapturedNetwork | None] = {}
+        self._seen: set[torch.Size] = set()
         self._in_flight: deque[torch.cuda.Event] = deque()
         self._lock = threading.Lock()
 
@@ -76,11 +81,11 @@ class CudaFrames:
             The images by name, in pinned memory, which hold pixels once the event has happened; whether the
             network has an exposure map; and the event.
         """
-        with self._lock, torch.cuda.device(self._device):
+        with self._lock, torch.cuda.device(self._device), torch.cuda.stream(self._computing):
             while len(self._in_flight) >= IN_FLIGHT:
                 self._in_flight.popleft().synchronize()
             bgr = self._upload(frames)
-            outputs = self._run(bgr, fields, size)
+            outputs = self._network.finish(self._run(bgr), bgr, fields, size)
             images = dict(outputs.images)
             if alpha is not None:
                 images["overlay"] = overlay(bgr, images["labels"], alpha)
@@ -91,50 +96,44 @@ class CudaFrames:
     def _upload(self, frames: list[np.ndarray]) -> Tensor:
         pinned = torch.empty((len(frames), *frames[0].shape), dtype=torch.uint8, pin_memory=True)
         np.stack(frames, out=pinned.numpy())
-        computing = torch.cuda.current_stream()
         with torch.cuda.stream(self._uploading):
             bgr = pinned.to(self._device, non_blocking=True)
-        computing.wait_stream(self._uploading)
-        bgr.record_stream(computing)
+        self._computing.wait_stream(self._uploading)
+        bgr.record_stream(self._computing)
         return bgr
 
-    def _run(self, bgr: Tensor, fields: frozenset[str], size: tuple[int, int]) -> FrameOutputs:
-        shape = (bgr.shape, fields, size)
-        comes_again = shape in self._captured
-        captured = self._captured.pop(shape, None)
-        if captured is None and comes_again and self._capturing:
-            captured = self._capture(bgr, fields, size)
-        self._captured[shape] = captured  # the newest
-        if len(self._captured) > GRAPHS:
-            _, oldest = self._captured.popitem(last=False)
-            if oldest is not None:
-                torch.cuda.current_stream().synchronize()  # it may run still
+    def _run(self, bgr: Tensor) -> SegmentationOutput:
+        """The network's answer; it may be overwritten by the next call."""
+        shape = bgr.shape
+        wanted = self._capture_graphs and shape in self._seen and len(self._captured) < GRAPHS
+        if wanted and shape not in self._captured:
+            self._captured[shape] = self._capture(bgr)
+        captured = self._captured.get(shape)
         if captured is None:
+            self._seen.add(shape)
             with kernels(choose_fastest=False):
-                return self._network(bgr, fields, size)
+                return self._network.network(self._network.prepare(bgr))
         captured.bgr.copy_(bgr)
         captured.graph.replay()
-        images = {name: image.clone() for name, image in captured.outputs.images.items()}
-        return FrameOutputs(images, captured.outputs.own_exposure)
+        return captured.answer
 
-    def _capture(self, bgr: Tensor, fields: frozenset[str], size: tuple[int, int]) -> CapturedFrames | None:
-        """The run of this shape as a graph; None, from then on for any shape, if it can't be captured."""
+    def _capture(self, bgr: Tensor) -> CapturedNetwork | None:
+        """The network on this shape as a graph; None if it can't be captured."""
         try:
             with kernels(choose_fastest=True):
-                self._network(bgr, fields, size)  # chooses the kernels, which can't be done in a capture
                 static = bgr.clone()
+                self._network.network(self._network.prepare(static))  # chooses the kernels: not in a capture
                 graph = torch.cuda.CUDAGraph()
                 # Other threads may go on using the device meanwhile, as publishers do.
                 with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                    outputs = self._network(static, fields, size)
+                    answer = self._network.network(self._network.prepare(static))
         except Exception as error:
-            warnings.warn(f"frames are computed more slowly, without CUDA graphs: {error!r}", stacklevel=2)
-            self._capturing = False
+            warnings.warn(f"no CUDA graph for {tuple(bgr.shape)}, so that is slower: {error!r}", stacklevel=2)
             return None
-        return CapturedFrames(graph, static, outputs)
+        return CapturedNetwork(graph, static, answer)
 
     def _download(self, images: dict[str, Tensor]) -> tuple[dict[str, np.ndarray], torch.cuda.Event]:
-        self._downloading.wait_stream(torch.cuda.current_stream())
+        self._downloading.wait_stream(self._computing)
         done = torch.cuda.Event(blocking=True)  # who waits for it leaves the CPU to others
         downloaded = {}
         with torch.cuda.stream(self._downloading):
@@ -146,6 +145,25 @@ class CudaFrames:
         return downloaded, done
 
 
-def kernels(*, choose_fastest: bool) -> AbstractContextManager[None]:
-    """A context: full float32 where the precision is fp32 (no TF32), kernels by trial or by rule."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=choose_fastest, allow_tf32=False)
+_kernels_lock = threading.RLock()  # what ``kernels`` sets holds for the whole process
+
+
+@contextmanager
+def kernels(*, choose_fastest: bool) -> Iterator[None]:
+    """Convolutions in full float32 where the precision is fp32 (no TF32), by kernels by trial or by rule."""
+    cudnn: Any = torch.backends.cudnn
+    # Older torch knows no precision of convolutions alone, newer torch refuses a mixture of both names.
+    owner, name, value = (
+        (cudnn.conv, "fp32_precision", "ieee")
+        if hasattr(getattr(cudnn, "conv", None), "fp32_precision")
+        else (cudnn, "allow_tf32", False)
+    )
+    with _kernels_lock:
+        before = getattr(owner, name), cudnn.benchmark
+        setattr(owner, name, value)
+        cudnn.benchmark = choose_fastest
+        try:
+            yield
+        finally:
+            setattr(owner, name, before[0])
+            cudnn.benchmark = before[1]

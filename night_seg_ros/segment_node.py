@@ -22,13 +22,13 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from contextlib import suppress
 from typing import Any
 
 # Read when torch loads OpenMP: threads that wait actively for the next layer keep frames from being received.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import numpy as np
 import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -78,6 +78,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self.add_on_set_parameters_callback(self._check_parameters)
 
         self._segmenter: Segmenter | None = None
+        self._warm: set[tuple[tuple[int, int], int]] = set()  # sizes of frames, and of batches
         self._weights = ""
         self._failure = ""  # why configure failed
         self._active = False
@@ -194,7 +195,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
             raise ValueError(
                 f"{weights} holds the model {segmenter.model_name!r}, parameter model is {values['model']!r}"
             )
-        segmenter(np.zeros((64, 64, 3), np.uint8))  # the first run sets up the device: not at the first frame
+        segmenter.warm_up((64, 64))  # the first run sets up the device: not at the first frame
+        self._warm = set()
         for camera in self._cameras:
             camera.open(values["reliability"])
         self._weights = weights
@@ -233,7 +235,24 @@ class SegmentNode(LifecycleNodeMixin, Node):
         """Runs on the worker: the newest frames of some cameras, from their messages to their publishers."""
         frames = [frame for arrival in arrivals if (frame := arrival.camera.read(arrival)) is not None]
         if frames:
+            self._warm_up()
             self._segment_frames(frames)
+
+    def _warm_up(self) -> None:
+        """As soon as the size of a camera is known, be ready for batches with the others of that size."""
+        segmenter = self._segmenter
+        assert segmenter is not None
+        for size, cameras in Counter(camera.size for camera in self._cameras).items():
+            for batch in range(1, cameras + 1):
+                if size is None or (size, batch) in self._warm:
+                    continue
+                self._warm.add((size, batch))
+                try:
+                    segmenter.warm_up(size, batch)
+                except Exception as error:  # as where memory is short: frames may still go one by one
+                    self.get_logger().warning(
+                        f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
+                    )
 
     def _segment_frames(self, frames: list[Frame]) -> None:
         """Run the network on frames together; where that fails, on each alone."""

@@ -246,6 +246,17 @@ class Segmenter:
                 events += [] if event is None else [event]
         return PendingSegmentations([results[index] for index in range(len(frames))], events)
 
+    def warm_up(self, size: tuple[int, int], batch: int = 1) -> None:
+        """Set up for batches of so many frames of a size, so that no frame has to wait for that later.
+
+        Args:
+            size: (height, width).
+            batch: how many frames.
+        """
+        frames = [np.zeros((*size, 3), np.uint8)] * batch
+        for _ in range(2):  # what comes again is worth a CUDA graph
+            self(frames)
+
     def _start(
         self, frames: list[np.ndarray], outputs: frozenset[str], size: tuple[int, int] | None, alpha: float
     ) -> tuple[list[Segmentation], torch.cuda.Event | None]:

@@ -249,6 +249,30 @@ def test_waiting_frames_of_other_sizes_take_turns(pair) -> None:
     assert [[f.shape[:2] for f in frames] for frames in recorder.frames] == [[SMALL], [LARGE], [SMALL]]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_batches_are_warmed_up_when_a_size_is_known(pair, fails: bool) -> None:
+    batches: list[tuple[tuple[int, int], int]] = []
+
+    class Warmed(Recorder):
+        def warm_up(self, size: tuple[int, int], batch: int) -> None:
+            batches.append((size, batch))
+            if fails:
+                raise RuntimeError("no memory")
+
+    pair.node._segmenter = Warmed(pair.node._segmenter)
+    for camera, size in [
+        ("front", SMALL),
+        ("rear", SMALL),
+        ("front", SMALL),
+        ("rear", LARGE),
+        ("rear", SMALL),
+    ]:
+        pair.answer(f"{camera}/labels", send(pair, camera, size))
+    assert batches == [(SMALL, 1), (SMALL, 2), (LARGE, 1)]
+    assert bool(pair.logged("2 frames of (40, 60) can't go together: RuntimeError: no memory")) == fails
+    assert settled(pair, "front")["rejected"] == settled(pair, "rear")["rejected"] == 0
+
+
 def test_frames_wait_for_each_other_until_the_deadline(bench, weights: Path) -> None:
     b = bench(weights=str(weights), image_topics=TOPICS, batch_deadline=1.0, diagnostics_period=0.1)
     b.until_active()

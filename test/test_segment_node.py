@@ -392,6 +392,7 @@ def test_the_input_is_reliable_where_all_cameras_are(bench, weights: Path) -> No
         return int(b.figures()["frames_in"]) > before
 
     cameras: list[Any] = []
+    until(lambda: "frames_in" in b.figures(), "diagnostics that are newer than the activation")
     until_subscribed("RELIABLE")
     # Of best effort, the first may be lost.
     for qos, reliability in [(1, "RELIABLE"), (SENSOR_DATA, "BEST_EFFORT"), (1, "BEST_EFFORT")]:
