@@ -183,6 +183,8 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
     built: Any = network.build_arguments
     if built["name"] not in METHODS:
         raise ValueError(f"segment_node runs {', '.join(METHODS)}, not {built['name']}")
+    if isinstance(options.input_size, tuple):
+        raise ValueError("segment_node takes an input size of one number, the shorter side")
     weights = options.weights or demonstration_weights(options.model)
     if options.build is not None:
         weights = work / "network.safetensors"

@@ -41,10 +41,11 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--input-size",
-        type=positive_int,
-        metavar="N",
-        help="shorter side, in pixels, at which the network sees a frame (default: what the weights say; "
-        "with --build the frame's)",
+        type=side,
+        action=_InputSize,
+        metavar=("N", "W"),
+        help="shorter side, in pixels, at which the network sees a frame, or its height and width (default: "
+        "what the weights say; with --build the frame's)",
     )
 
 
@@ -176,6 +177,24 @@ def side(text: str) -> int:
     if positive_int(text) < MIN_SIDE:
         raise argparse.ArgumentTypeError(f"{text!r}: networks need {MIN_SIDE} pixels or more")
     return int(text)
+
+
+class _InputSize(argparse.Action):
+    """One number, or a height and a width: see ``models.inference.InputSize``."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(nargs="+", **arguments)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option: str | None = None,
+    ) -> None:
+        if len(values) > 2:
+            parser.error(f"{option}: give a shorter side, or a height and a width")
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else tuple(values))
 
 
 def _build_arguments(text: str) -> dict[str, Any]:

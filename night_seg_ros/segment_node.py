@@ -17,6 +17,7 @@ Outputs have the camera's size and the header of their frame. Parameters: ``nigh
 from __future__ import annotations
 
 import ctypes
+import difflib
 import gc
 import os
 import signal
@@ -75,6 +76,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         for name, parameter in PARAMETERS.items():
             never = parameter.when == "never"
             self.declare_parameter(name, parameter.default, _descriptor(parameter), ignore_override=never)
+        self._warn_of_unknown_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
 
         self._segmenter: Segmenter | None = None
@@ -316,6 +318,14 @@ class SegmentNode(LifecycleNodeMixin, Node):
         if later and self._segmenter is not None:
             self.get_logger().info(f"{', '.join(later)}: the change counts from the next configure on")
         return SetParametersResult(successful=True)
+
+    def _warn_of_unknown_parameters(self) -> None:
+        """A misspelt one would go unnoticed, and its default count."""
+        for name in self._parameter_overrides:
+            if not self.has_parameter(name) and not name.startswith("qos_overrides."):
+                near = difflib.get_close_matches(name, PARAMETERS, n=1)
+                advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(PARAMETERS)}"
+                self.get_logger().warning(f"unknown parameter {name}: {advice}")
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value

@@ -417,6 +417,20 @@ def test_an_override_fixes_the_reliability_of_the_input(bench, weights: Path) ->
     assert found.qos_profile.reliability.name == "BEST_EFFORT"
 
 
+def test_a_misspelt_parameter_is_named(bench, weights: Path) -> None:
+    overrides = {
+        "weigths": "a.safetensors",
+        "qos_overrides./image.subscription.depth": 2,
+        "use_sim_time": False,
+    }
+    b = bench(weights=str(weights), speed=2.0, **overrides)
+    b.until_active()
+    (warning,) = b.logged("unknown parameter weigths")
+    assert "did you mean weights?" in warning
+    assert "known: model, weights" in b.logged("unknown parameter speed")[0]
+    assert len(b.logged("unknown parameter")) == 2
+
+
 def test_reliability_of_the_outputs(bench, weights: Path) -> None:
     b = bench(weights=str(weights), reliability="best_effort")
     b.until_active()
