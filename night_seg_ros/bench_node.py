@@ -230,7 +230,7 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         "device": device_name(device),
         "precision": choose_precision(options.precision, device),
         "torch": torch.__version__,
-        "threads": options.threads,
+        "threads": options.threads or torch.get_num_threads(),
         "frame_size": list(options.frame_size),
         "cameras": cameras,
         "rate_hz": options.rate,
@@ -296,7 +296,7 @@ def format_nodes(result: dict[str, Any]) -> str:
         f"{result['network']}: {result['cameras']} x {width}x{height} at {result['rate_hz']:g} Hz for "
         f"{result['seconds']:g} s each",
         f"{result['device']}, {result['precision']}, torch {result['torch']}, "
-        f"{result['threads'] or 'all'} threads, Fast DDS as {result['fastdds_profiles'] or 'it comes'}",
+        f"{result['threads']} threads, Fast DDS as {result['fastdds_profiles'] or 'it comes'}",
     ]
     for name in ("ours", "plain"):
         node = result[name]
@@ -320,7 +320,7 @@ def _format_counts(camera: dict[str, Any]) -> str:
     report = camera["report"]
     if report is None:
         return text
-    text += f"; {report['lost_on_the_way']} lost on the way, {report['in']} in = "
+    text += f"; with those to warm up, {report['lost_on_the_way']} lost on the way, {report['in']} in = "
     text += f"{report['processed']} processed + {report['dropped']} dropped + {report['rejected']} rejected"
     return text if report["adds_up"] else f"{text}: THAT DOES NOT ADD UP"
 

@@ -168,8 +168,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=list(FORMATS), required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.onnx or FILE.pt2")
-    parser.add_argument("--model", default="egnet", choices=list(METHODS), help="whose demonstration weights")
-    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
+    networks = parser.add_mutually_exclusive_group()
+    networks.add_argument(
+        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights"
+    )
+    networks.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(
         "--size",

@@ -67,8 +67,11 @@ def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg segment``; exit status 1 if something could not be read."""
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
-    parser.add_argument("--model", default="egnet", choices=list(METHODS), help="whose demonstration weights")
-    parser.add_argument(
+    networks = parser.add_mutually_exclusive_group()
+    networks.add_argument(
+        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights"
+    )
+    networks.add_argument(
         "--weights",
         type=Path,
         help="checkpoint or exported program (.onnx, .pt2) to use instead of demonstration weights",

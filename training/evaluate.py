@@ -316,8 +316,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="Score a model on labelled images: --dataset NAME --root DIR --split SPLIT, "
         "--dataset synthetic --split night|day, or --images DIR --labels DIR.",
     )
-    parser.add_argument("--model", default="egnet", help="whose demonstration weights to take")
-    parser.add_argument(
+    networks = parser.add_mutually_exclusive_group()
+    networks.add_argument("--model", default="egnet", help="whose demonstration weights to take")
+    networks.add_argument(
         "--weights",
         help="checkpoint or exported program (.onnx, .pt2); default: the demonstration weights",
     )

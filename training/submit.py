@@ -127,10 +127,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="dark_zurich", choices=list(DATASETS))
     parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--split", default="test")
-    parser.add_argument(
+    networks = parser.add_mutually_exclusive_group()
+    networks.add_argument(
         "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights to take"
     )
-    parser.add_argument("--weights", type=Path, help="a checkpoint of your own")
+    networks.add_argument("--weights", type=Path, help="a checkpoint of your own")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
     parser.add_argument("--out", type=Path, required=True, metavar="ARCHIVE.zip")
     return parser.parse_args(argv)
