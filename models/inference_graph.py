@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from torch import fx, nn
@@ -27,13 +29,37 @@ def inference_graph(model: nn.Module, fuse: bool = False) -> nn.Module:
     """
     if model.training:
         raise ValueError("a model in training mode can't be prepared for inference: call model.eval() first")
-    traced = fx.symbolic_trace(model)
+    with _tracing:
+        traced = fx.GraphModule(model, _Tracer().trace(model))
     fold_batch_norm(traced)
     if fuse:
         fuse_convolutions(traced)
     traced.delete_all_unused_submodules()
     traced.recompile()
     return traced.eval()
+
+
+_tracing = threading.Lock()  # one at a time: each puts the methods of nn.Module back as it found them
+
+
+class _Tracer(fx.Tracer):
+    """Leaves alone what other threads run: tracing replaces methods of nn.Module for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
 
 def fold_batch_norm(traced: fx.GraphModule) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -118,3 +120,38 @@ def test_convolutions_are_fused_where_nothing_else_needs_them() -> None:
         torch.testing.assert_close(
             fused.to(dtype)(x), model.to(dtype)(x), rtol=tolerance, atol=tolerance, check_stride=False
         )
+
+
+@torch.no_grad()
+def test_other_threads_go_on_while_one_prepares() -> None:
+    torch.manual_seed(0)
+    model = build_model("egnet", backbone="resnet10").eval()
+    running, image = inference_graph(model), torch.randn(1, 3, 48, 48)
+    expected = running(image).logits
+    stop, failures, runs = threading.Event(), [], []
+
+    @torch.no_grad()
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                torch.testing.assert_close(running(image).logits, expected)
+            except BaseException as error:
+                failures.append(repr(error))
+            runs.append(1)
+
+    def prepare() -> None:
+        for _ in range(8):
+            try:
+                inference_graph(model)
+            except BaseException as error:
+                failures.append(repr(error))
+
+    runner = threading.Thread(target=run)
+    preparers = [threading.Thread(target=prepare) for _ in range(2)]
+    for thread in (runner, *preparers):
+        thread.start()
+    for thread in preparers:
+        thread.join()
+    stop.set()
+    runner.join()
+    assert runs and not failures

@@ -89,7 +89,7 @@ def test_a_class_that_leads_at_no_corner() -> None:
     check(logits, (33, 41), True)
 
 
-def test_demonstration_weights_on_a_real_street() -> None:
+def test_demonstration_weights_on_a_picture() -> None:
     frame = cv2.imread(str(CHECKOUT / "docs" / "images" / "demo.png"))[:480, :640]
     model, _ = load_model(demonstration_weights("egnet"))
     rgb = torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(2, 0, 1)[None]
