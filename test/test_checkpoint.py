@@ -125,7 +125,7 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path: Path, model: torc
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["egnet", "dannet"])
+@pytest.mark.parametrize("name", ["egnet", "dannet", "bimix"])
 def test_demonstration_weights_are_small_and_load(name: str) -> None:
     path = demonstration_weights(name)
     assert path.stat().st_size <= 12_000_000
