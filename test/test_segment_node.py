@@ -417,6 +417,23 @@ def test_an_override_fixes_the_reliability_of_the_input(bench, weights: Path) ->
     assert found.qos_profile.reliability.name == "BEST_EFFORT"
 
 
+def test_openmp_is_told_to_wait_passively_before_it_is_loaded() -> None:
+    code = """
+import os, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+sys.meta_path.insert(0, Finder())
+import night_seg_ros.segment_node
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    command = [sys.executable, "-c", code]
+    checkout = Path(__file__).parents[1]
+    said = subprocess.run(command, env=environment, cwd=checkout, capture_output=True, text=True, check=True)
+    assert said.stdout == "passive\n"
+
+
 def test_a_misspelt_parameter_is_named(bench, weights: Path) -> None:
     overrides = {
         "weigths": "a.safetensors",
