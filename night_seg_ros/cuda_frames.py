@@ -53,6 +53,9 @@ class CudaFrames:
         with torch.cuda.device(device):
             self._uploading = torch.cuda.Stream()
             self._computing = torch.cuda.Stream()
+            self._computing.wait_stream(
+                torch.cuda.current_stream()
+            )  # on which the network came to the device
             self._downloading = torch.cuda.Stream()
             self._pool = torch.cuda.graph_pool_handle()
         # The first so many shapes that came twice; None: runs as it is. None gives way to another: with more

@@ -254,7 +254,7 @@ class Segmenter:
             batch: how many frames.
         """
         frames = [np.zeros((*size, 3), np.uint8)] * batch
-        for _ in range(2):  # what comes again is worth a CUDA graph
+        for _ in range(2 if self._cuda else 1):  # what comes again is worth a CUDA graph
             self(frames)
 
     def _start(
