@@ -4,13 +4,13 @@ On CUDA one Triton kernel does it (``labels_triton``), if it can be had. On the 
 cell by cell, a cell being what lies between four neighbouring logits: bilinear interpolation only mixes its
 four corners, so a class that leads at all four leads everywhere between them, and the others need looking at
 only in the cells where borders run. All else is computed in bands of rows: confidence, which takes the whole
-softmax, and CUDA without Triton.
+softmax, and labels on CUDA without Triton.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 _CANDIDATES = (3, 6)  # cells are grouped by how many classes can lead in them; the rest look at all
 _CELL_ELEMENTS = 1 << 17  # scores that are interpolated at once: 0.5 MiB, small enough for the caches
-_BAND_ELEMENTS = 1 << 19  # likewise in bands, whose operations are fewer and larger
+_BAND_ELEMENTS = 1 << 19  # likewise in bands, at most: where the result is a lot larger than the logits
 
 
 def predict_labels(
@@ -40,9 +40,11 @@ def predict_labels(
     if logits.device.type == "cuda" and (labels_on_cuda := _triton_function(logits.device)):
         return labels_on_cuda(logits, size, align_corners, confidence)
     # Cells differ from image to image: the device would have to tell the host how many there are.
-    if confidence or logits.device.type == "cuda" or min(logits.shape[-2:]) < 2:
-        return _labels_by_bands(logits, size, align_corners, confidence)
-    return _labels_by_cells(logits.float(), size, align_corners), None
+    if logits.device.type == "cuda" or min(logits.shape[-2:]) < 2:
+        labels = _labels_by_bands(logits, size, align_corners)
+    else:
+        labels = _labels_by_cells(logits.float(), size, align_corners)
+    return labels, _confidence_by_bands(logits, size, align_corners) if confidence else None
 
 
 @lru_cache
@@ -68,13 +70,15 @@ class _Axis:
         weight: (length,), of the next logit; what is left is that of ``below``.
         positions: (cells, most), the positions in each cell; short ones repeat their first.
         weights: (cells, most), their weights.
-        used: (cells,) bool, whether a cell has positions: in a smaller result, some have none.
+        lengths: of each cell, how many positions it has: in a smaller result, some have none.
+        used: (cells,) bool, whether it has any.
     """
 
     below: Tensor
     weight: Tensor
     positions: Tensor
     weights: Tensor
+    lengths: list[int]
     used: Tensor
 
 
@@ -94,8 +98,11 @@ def _axis(count: int, length: int, align_corners: bool, device: torch.device) ->
     step = torch.arange(max(1, int(sizes.max())))
     positions = torch.where(step < sizes.unsqueeze(1), first.unsqueeze(1) + step, first.unsqueeze(1))
     positions.clamp_(max=length - 1)
-    axis = (below, weight, positions, weight[positions], sizes > 0)
-    return _Axis(*(each.to(device) for each in axis))
+    used = (sizes > 0).to(device)
+    below, weight, positions, weights = (
+        each.to(device) for each in (below, weight, positions, weight[positions])
+    )
+    return _Axis(below, weight, positions, weights, sizes.tolist(), used)
 
 
 def _labels_by_cells(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
@@ -173,30 +180,42 @@ def _leader_in_cells(corners: Tensor, classes: Tensor, vertical: Tensor, horizon
     return leader
 
 
-def _labels_by_bands(
-    logits: Tensor, size: tuple[int, int], align_corners: bool, confidence: bool
-) -> tuple[Tensor, Tensor | None]:
-    """The width is interpolated first, on the few rows of the logits; then bands of output rows are mixed
-    from neighbouring rows and reduced at once."""
+def _labels_by_bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    labels = torch.empty((len(logits), *size), dtype=torch.uint8, device=logits.device)
+    for part, scores in _bands(logits, size, align_corners):
+        labels[:, part] = scores.argmax(dim=1)
+    return labels
+
+
+def _confidence_by_bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    confidence = torch.empty((len(logits), *size), dtype=torch.uint8, device=logits.device)
+    for part, scores in _bands(logits, size, align_corners):
+        # exp(best) / sum(exp) = 1 / sum(exp(scores - best))
+        total = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().sum(dim=1)
+        confidence[:, part] = total.reciprocal_().mul_(255).round_()
+    return confidence
+
+
+def _bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Iterator[tuple[slice, Tensor]]:
+    """Some rows of the result, and their scores (N, C, rows, W) float32, which may be overwritten.
+
+    These lie between two rows of logits, whose width is interpolated first.
+    """
     height, width = size
+    if logits.shape[2] == 1:
+        logits = logits.expand(-1, -1, 2, -1)
     count, channels, rows, _ = logits.shape
-    wide = F.interpolate(
-        logits.float().contiguous(), size=(rows, width), mode="bilinear", align_corners=align_corners
-    )
-    labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)
-    scores = torch.empty_like(labels) if confidence else None
-    if rows == 1:
-        wide, rows = wide.expand(-1, -1, 2, -1), 2
     axis = _axis(rows, height, align_corners, logits.device)
-    above, weight = axis.below, axis.weight.view(1, 1, -1, 1)
-    band = max(1, _BAND_ELEMENTS // (count * channels * width))
-    for start in range(0, height, band):
-        part = slice(start, start + band)
-        mixed = torch.lerp(wide[:, :, above[part]], wide[:, :, above[part] + 1], weight[:, :, part])
-        best, index = mixed.max(dim=1)
-        labels[:, part] = index
-        if scores is not None:
-            # exp(best) / sum(exp) = 1 / sum(exp(mixed - best))
-            total = mixed.sub_(best.unsqueeze(1)).exp_().sum(dim=1)
-            scores[:, part] = total.reciprocal_().mul_(255).round_()
-    return labels, scores
+    most = max(1, _BAND_ELEMENTS // (count * channels * width))
+
+    def widen(row: int) -> Tensor:
+        narrow = logits[:, :, row : row + 1].float().contiguous()
+        return F.interpolate(narrow, (1, width), mode="bilinear", align_corners=align_corners)
+
+    lower, end = widen(0), 0
+    for row, length in enumerate(axis.lengths):
+        upper, lower = lower, widen(row + 1)
+        start, end = end, end + length
+        for first in range(start, end, most):
+            part = slice(first, min(first + most, end))
+            yield part, torch.lerp(upper, lower, axis.weight[part].view(1, 1, -1, 1))

@@ -1,4 +1,7 @@
-"""Compares how fast functions are: they take turns, so that other work on the machine slows all of them."""
+"""Compares how fast functions are: they take turns, so that other work on the machine slows all of them.
+
+And how near that is to what the device can do at most.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,17 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 Measured = TypeVar("Measured")
+
+WARM_UP = 3  # calls that don't count: kernels get chosen, caches fill
+_MATRIX_SIZE = {"cuda": 8192, "cpu": 2048}  # rows and columns, enough to keep the device busy
 
 
 def take_turns(
@@ -76,3 +84,95 @@ def peak_memory(device: torch.device) -> int:
 def device_name(device: torch.device) -> str:
     """Such as ``NVIDIA H100``, or ``cpu``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def summarise(seconds: Mapping[str, list[list[float]]], images: int) -> dict[str, dict[str, Any]]:
+    """The figures of functions that took turns.
+
+    Args:
+        seconds: of each call, a list for each round, by the function's name; ours is the first.
+        images: of a call.
+
+    Returns:
+        By the function's name: ``latency``, see ``percentiles``, of all calls; ``images_per_s`` at the
+        median. Of the others also ``speedup``, how many times as fast ours is (the median over the rounds of
+        the ratio of the two medians of a round), and ``speedup_range``, its least and most.
+    """
+    medians = {name: [statistics.median(calls) for calls in rounds] for name, rounds in seconds.items()}
+    ours = next(iter(seconds))
+    result: dict[str, dict[str, Any]] = {}
+    for name, rounds in seconds.items():
+        latency = percentiles([call for calls in rounds for call in calls])
+        result[name] = {"latency": latency, "images_per_s": 1000 * images / latency["median_ms"]}
+        if name != ours:
+            ratio, least, most = speedup(medians[ours], medians[name])
+            result[name] |= {"speedup": ratio, "speedup_range": [least, most]}
+    return result
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """``median_ms``, ``p90_ms`` and ``p99_ms`` of latencies in seconds, one or more."""
+    values = np.percentile(seconds, (50, 90, 99)) * 1000
+    return dict(zip(("median_ms", "p90_ms", "p99_ms"), values.tolist(), strict=True))
+
+
+def count_flop(function: Callable[[], object]) -> int:
+    """Floating-point operations of a call; a multiplication and an addition are two.
+
+    Matrix products and convolutions count, as they are there; folding would take some away.
+    """
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return int(counter.get_total_flops())
+
+
+def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations per second of a large square matrix product, the best of several."""
+    size = _MATRIX_SIZE[device.type]
+    factor = torch.randn(size, size, device=device).to(dtype)
+    seconds = [seconds_per_call(lambda: factor @ factor, 1, device) for _ in range(WARM_UP + 5)]
+    return 2 * size**3 / min(seconds)
+
+
+def judge_arithmetic(flop: int, latency: Mapping[str, float], peak: float) -> dict[str, float]:
+    """How near a function comes to the limit of the machine.
+
+    Args:
+        flop: of a call, see ``count_flop``.
+        latency: of a call, see ``percentiles``.
+        peak: see ``matrix_peak``.
+
+    Returns:
+        ``gflop`` of a call; ``tflop_per_s`` at the median latency; ``peak_tflop_per_s``; ``share_of_peak``.
+    """
+    flop_per_s = 1000 * flop / latency["median_ms"]
+    return {
+        "gflop": flop / 1e9,
+        "tflop_per_s": flop_per_s / 1e12,
+        "peak_tflop_per_s": peak / 1e12,
+        "share_of_peak": flop_per_s / peak,
+    }
+
+
+def format_speed(result: Mapping[str, dict[str, Any]]) -> str:
+    """The figures of ``compare_speed`` as a table for people."""
+    lines = [
+        f"{'':<10}{'median':>12}{'p90':>12}{'p99':>12}{'images/s':>12}{'memory':>12}   ours is faster by"
+    ]
+    for name, figures in result.items():
+        latency = "".join(f"{value:>9.2f} ms" for value in figures["latency"].values())
+        line = f"{name:<10}{latency}{figures['images_per_s']:>12.1f}{figures['memory_mib']:>8.1f} MiB"
+        if "speedup" in figures:
+            least, most = figures["speedup_range"]
+            line += f"   {figures['speedup']:.2f} ({least:.2f} to {most:.2f})"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def format_arithmetic(result: Mapping[str, Any]) -> str:
+    """The figures of ``judge_arithmetic`` in a line for people."""
+    return (
+        f"{result['gflop']:.1f} GFLOP in {result['peak_tflop_per_s']:.2f} TFLOP/s of a matrix product: "
+        f"{result['gflop'] / result['peak_tflop_per_s']:.2f} ms at least; ours reaches "
+        f"{result['tflop_per_s']:.2f} TFLOP/s, {100 * result['share_of_peak']:.1f} %"
+    )

@@ -64,6 +64,12 @@ def plain_labels(size: tuple[int, int], answer: SegmentationOutput) -> Tensor:
     return _upsample(size, answer).argmax(dim=1).to(torch.uint8)
 
 
+def plain_confidence(size: tuple[int, int], answer: SegmentationOutput) -> tuple[Tensor, Tensor]:
+    """Labels and their softmax probability, from upsampled logits: both (N, H, W) uint8, 255 = 1."""
+    probability, labels = _upsample(size, answer).softmax(dim=1).max(dim=1)
+    return labels.to(torch.uint8), probability.mul(255).round().to(torch.uint8)
+
+
 def _upsample(size: tuple[int, int], answer: SegmentationOutput) -> Tensor:
     return F.interpolate(answer.logits, size, mode="bilinear", align_corners=answer.align_corners)
 

@@ -33,7 +33,6 @@ from night_seg_ros.measuring import (
     compare_speed,
     describe_device,
     format_device,
-    format_speed,
     format_stages,
     measure_stages,
 )
@@ -41,7 +40,14 @@ from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import InputSize, network_size
 from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.models.timing import (
+    count_flop,
+    format_arithmetic,
+    format_speed,
+    judge_arithmetic,
+    matrix_peak,
+)
+from night_seg_ros.segmenter import PRECISIONS, Segmenter
 
 SWEEP = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the frame's height and width: of 1080p, also 360p, 540p and 720p
 
@@ -67,8 +73,9 @@ def bench_frame(
 
     Returns:
         JSON values: ``speed``, what ``compare_speed`` gives of ``ours``, ``plain``, ``authors``; ``stages``
-        of each, run one by one, see ``measure_stages``; ``agreement``, share of the pixels of all batches
-        that have plain's label; sizes (height, width), ``precision``, and what ``describe_device`` gives.
+        of each, run one by one, see ``measure_stages``; what ``judge_arithmetic`` gives of the network's
+        operations in the whole way of ours; ``agreement``, share of the pixels of all batches that have
+        plain's label; sizes (height, width), ``precision``, and what ``describe_device`` gives.
     """
     segmenter = Segmenter(network, device=device, precision=precision, input_size=input_size)
     plain_network = copy.deepcopy(network).to(segmenter.device)
@@ -101,14 +108,20 @@ def bench_frame(
             name: measure_stages(each, batches[0], rounds * repeats, segmenter.device)
             for name, each in stages.items()
         }
+    where = describe_device(segmenter.device)  # before more memory is taken
     return {
-        **describe_device(segmenter.device),
+        **where,
         "precision": segmenter.precision,
         "frame_size": list(size),
         "network_size": list(network_size(height, width, input_size)),
         "batch": len(batches[0]),
         "speed": speed,
         "stages": stage_times,
+        **judge_arithmetic(
+            count_flop(lambda: plain(batches[0])),
+            speed["ours"]["latency"],
+            matrix_peak(segmenter.device, PRECISIONS[segmenter.precision]),
+        ),
         "agreement": float(np.mean([np.array(ours(batch)) == plain(batch) for batch in batches])),
     }
 
@@ -194,6 +207,7 @@ def _format(result: dict[str, Any]) -> str:
             format_device(result),
             format_speed(result["speed"]),
             format_stages(result["stages"]),
+            format_arithmetic(result),
             f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels",
         ]
     )

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from night_seg_ros.baseline import plain_labels
+from night_seg_ros.baseline import plain_confidence, plain_labels
 from night_seg_ros.bench_options import add_run_options, prepare_device, side
-from night_seg_ros.measuring import compare_speed, describe_device, format_device, format_speed
+from night_seg_ros.measuring import compare_speed, describe_device, format_device
 from night_seg_ros.models.classes import NUM_CLASSES
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.timing import format_speed
 from night_seg_ros.segmenter import PRECISIONS, choose_precision
 
 _PATCH = 12  # logits between two independent ones of the random image: regions of about a street's sizes
@@ -29,35 +30,49 @@ def smooth_logits(batch: int, size: tuple[int, int]) -> Tensor:
 
 
 @torch.inference_mode()
-def bench_labels(logits: Tensor, size: tuple[int, int], *, rounds: int, repeats: int) -> dict[str, Any]:
+def bench_labels(
+    logits: Tensor, size: tuple[int, int], *, confidence: bool, rounds: int, repeats: int
+) -> dict[str, Any]:
     """Measure ``predict_labels`` against full-size logits and their argmax.
 
     Args:
         logits: (N, C, h, w) on the device; plain gets the same values in float32.
         size: height and width of the labels.
+        confidence: also of the labels; plain takes the softmax of the full-size logits.
         rounds, repeats: see ``compare_speed``.
 
     Returns:
         JSON values: ``speed``, what ``compare_speed`` gives of ``ours`` and ``plain``; ``agreement``, share
-        of the pixels that have the same label; ``logits`` (shape), ``precision``, ``frame_size`` (height,
-        width), and what ``describe_device`` gives.
+        of the pixels that have the same label; ``confidence_difference``, of 255, at most, None without it;
+        ``logits`` (shape), ``precision``, ``frame_size`` (height, width), and what ``describe_device`` gives.
     """
-    plain = SegmentationOutput(logits.float())
+    answer = SegmentationOutput(logits.float())
+
+    def ours() -> tuple[Tensor, Tensor | None]:
+        return predict_labels(logits, size, confidence=confidence)
+
+    def plain() -> tuple[Tensor, Tensor | None]:
+        return plain_confidence(size, answer) if confidence else (plain_labels(size, answer), None)
+
     speed = compare_speed(
-        {"ours": lambda: predict_labels(logits, size), "plain": lambda: plain_labels(size, plain)},
+        {"ours": ours, "plain": plain},
         images=len(logits),
         rounds=rounds,
         repeats=repeats,
         device=logits.device,
     )
-    equal = predict_labels(logits, size)[0] == plain_labels(size, plain)
+    (labels, sure), (plain_found, plain_sure) = ours(), plain()
+    difference = None
+    if sure is not None and plain_sure is not None:
+        difference = (sure.int() - plain_sure.int()).abs().max().item()
     return {
         **describe_device(logits.device),
         "precision": next(name for name, dtype in PRECISIONS.items() if dtype == logits.dtype),
         "logits": list(logits.shape),
         "frame_size": list(size),
         "speed": speed,
-        "agreement": equal.float().mean().item(),
+        "agreement": (labels == plain_found).float().mean().item(),
+        "confidence_difference": difference,
     }
 
 
@@ -73,12 +88,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--frame-size", default=(1080, 1920), help="of the labels, in pixels (default: 1080 1920)", **sizes
     )
+    parser.add_argument("--confidence", action="store_true", help="also how sure the network is of them")
     add_run_options(parser)
     options = parser.parse_args(argv)
     device = prepare_device(options)
     dtype = PRECISIONS[choose_precision(options.precision, device)]
     logits = smooth_logits(options.batch, tuple(options.logits)).to(device, dtype)
-    result = bench_labels(logits, tuple(options.frame_size), rounds=options.rounds, repeats=options.repeats)
+    result = bench_labels(
+        logits,
+        tuple(options.frame_size),
+        confidence=options.confidence,
+        rounds=options.rounds,
+        repeats=options.repeats,
+    )
     print(_format(result))
     if options.json:
         write_json(options.json, result)
@@ -87,11 +109,12 @@ def main(argv: list[str]) -> int:
 
 def _format(result: dict[str, Any]) -> str:
     height, width = result["frame_size"]
-    return "\n".join(
-        [
-            f"logits {'x'.join(map(str, result['logits']))} to labels {width}x{height}",
-            format_device(result),
-            format_speed(result["speed"]),
-            f"equal labels, ours and plain: {100 * result['agreement']:.4f} % of the pixels",
-        ]
-    )
+    lines = [
+        f"logits {'x'.join(map(str, result['logits']))} to labels {width}x{height}",
+        format_device(result),
+        format_speed(result["speed"]),
+        f"equal labels, ours and plain: {100 * result['agreement']:.4f} % of the pixels",
+    ]
+    if result["confidence_difference"] is not None:
+        lines.append(f"confidence, ours and plain: within {result['confidence_difference']} of 255")
+    return "\n".join(lines)

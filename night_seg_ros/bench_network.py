@@ -21,16 +21,16 @@ from night_seg_ros.bench_options import (
     read_frames,
 )
 from night_seg_ros.cuda_frames import kernels
-from night_seg_ros.measuring import (
-    compare_speed,
-    count_flop,
-    describe_device,
-    format_device,
-    format_speed,
-    matrix_peak,
-)
+from night_seg_ros.measuring import compare_speed, describe_device, format_device
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import InputSize, preprocess
+from night_seg_ros.models.timing import (
+    count_flop,
+    format_arithmetic,
+    format_speed,
+    judge_arithmetic,
+    matrix_peak,
+)
 from night_seg_ros.segmenter import PRECISIONS, Segmenter, choose_precision
 
 
@@ -82,9 +82,8 @@ def bench_network(
         rounds, repeats: see ``compare_speed``.
 
     Returns:
-        JSON values: ``speed``, what ``compare_speed`` gives of ``ours`` and ``plain``; ``gflop`` of a call;
-        ``tflop_per_s`` of ours at its median; ``peak_tflop_per_s`` of a matrix product in its precision, and
-        ``share_of_peak``; ``agreement``, share of the logits' places in all batches where the same class
+        JSON values: ``speed``, what ``compare_speed`` gives of ``ours`` and ``plain``; what
+        ``judge_arithmetic`` gives of ours, by a matrix product in its precision; ``agreement``, share of the logits' places in all batches where the same class
         leads; ``network_size`` (height, width), ``precision``, and what ``describe_device`` gives.
     """
     dtype = PRECISIONS[precision]
@@ -95,7 +94,7 @@ def bench_network(
         bgr = torch.from_numpy(np.stack(batch)).to(device)
         images.append(preprocess(bgr.permute(0, 3, 1, 2).flip(1), input_size))
     wide = images[0].contiguous()
-    flop = count_flop(plain, wide)
+    flop = count_flop(lambda: plain(wide))
     speed = compare_speed(
         {"ours": PreparedRun(ours, images[0].to(dtype)), "plain": lambda: plain(wide)},
         images=len(wide),
@@ -104,7 +103,6 @@ def bench_network(
         device=device,
     )
     where = describe_device(device)  # before more memory is taken
-    flop_per_s = 1000 * flop / speed["ours"]["latency"]["median_ms"]
     peak = matrix_peak(device, dtype)
     with kernels(choose_fastest=False):
         found = [ours(image.to(dtype)).logits.argmax(dim=1) for image in images]
@@ -118,10 +116,7 @@ def bench_network(
         "network_size": list(wide.shape[-2:]),
         "batch": len(wide),
         "speed": speed,
-        "gflop": flop / 1e9,
-        "tflop_per_s": flop_per_s / 1e12,
-        "peak_tflop_per_s": peak / 1e12,
-        "share_of_peak": flop_per_s / peak,
+        **judge_arithmetic(flop, speed["ours"]["latency"], peak),
         "agreement": statistics.fmean(equal),
     }
 
@@ -162,9 +157,7 @@ def _format(result: dict[str, Any]) -> str:
             f"{result['network']}: {result['batch']} x {width}x{height}",
             format_device(result),
             format_speed(result["speed"]),
-            f"{result['gflop']:.1f} GFLOP; ours {result['tflop_per_s']:.2f} TFLOP/s, "
-            f"{100 * result['share_of_peak']:.1f} % of the {result['peak_tflop_per_s']:.2f} TFLOP/s of a "
-            "matrix product",
+            format_arithmetic(result),
             f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the logits' places",
         ]
     )

@@ -27,12 +27,11 @@ from night_seg_ros.bench_options import (
     positive_int,
     read_frames,
 )
-from night_seg_ros.measuring import percentiles
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights, save_checkpoint
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import choose_device
-from night_seg_ros.models.timing import device_name
+from night_seg_ros.models.timing import device_name, percentiles
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.segmenter import choose_precision
 

@@ -106,6 +106,9 @@ def test_frame(bench) -> None:
     assert list(result["stages"]["ours"]) == ["upload", "prepare", "network", "labels", "download"]
     assert list(result["stages"]["authors"])[-3:] == ["upsample", "download", "labels"]
     assert f"{100 * result['agreement']:.3f} % of the pixels" in table
+    rate = 1e-3 * result["gflop"] / (result["speed"]["ours"]["latency"]["median_ms"] / 1000)
+    assert result["tflop_per_s"] == pytest.approx(rate)
+    assert f"{result['gflop']:.1f} GFLOP" in table
     assert f"{result['speed']['ours']['latency']['median_ms']:.2f} ms" in table
 
 
@@ -169,6 +172,10 @@ def test_labels(bench) -> None:
     assert (result["logits"], result["frame_size"]) == ([2, 19, 33, 40], [*SIZE])
     assert result["agreement"] > 0.9999
     assert "logits 2x19x33x40 to labels 96x72" in table
+    assert result["confidence_difference"] is None and "confidence" not in table
+    result, table = bench("labels", "--confidence")
+    assert result["confidence_difference"] <= 1 and result["agreement"] > 0.9999
+    assert f"within {result['confidence_difference']} of 255" in table
 
 
 def test_random_logits_have_regions() -> None:

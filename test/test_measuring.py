@@ -10,18 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from night_seg_ros.measuring import (
+from night_seg_ros.measuring import compare_speed, measure_stages, warm_up
+from night_seg_ros.models.timing import (
     WARM_UP,
-    compare_speed,
     count_flop,
+    format_arithmetic,
     format_speed,
+    judge_arithmetic,
     matrix_peak,
-    measure_stages,
     percentiles,
+    speedup,
     summarise,
-    warm_up,
+    take_turns,
 )
-from night_seg_ros.models.timing import speedup, take_turns
 
 CPU = torch.device("cpu")
 
@@ -81,13 +82,30 @@ def test_memory_of_a_call() -> None:
 def test_operations_of_a_convolution_and_a_product() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, stride=2), nn.Flatten(), nn.Linear(8 * 5 * 6, 7))
     by_hand = 2 * (8 * 5 * 6) * (3 * 3 * 3) + 2 * (8 * 5 * 6) * 7
-    assert count_flop(network, torch.zeros(1, 3, 10, 12)) == by_hand
-    assert count_flop(network, torch.zeros(4, 3, 10, 12)) == 4 * by_hand
+    one, four = torch.zeros(1, 3, 10, 12), torch.zeros(4, 3, 10, 12)
+    assert count_flop(lambda: network(one)) == by_hand
+    assert count_flop(lambda: network(four)) == 4 * by_hand
+    # Backward, a product for the gradient of each factor; nobody wants that of the image.
+    convolution = 2 * (8 * 5 * 6) * (3 * 3 * 3)
+    assert count_flop(lambda: network(one).sum().backward()) == 3 * by_hand - convolution
 
 
 def test_peak_is_a_speed(monkeypatch) -> None:
-    monkeypatch.setattr("night_seg_ros.measuring._MATRIX_SIZE", {"cpu": 64})
+    monkeypatch.setattr("night_seg_ros.models.timing._MATRIX_SIZE", {"cpu": 64})
     assert matrix_peak(CPU, torch.float32) > 1e6
+
+
+def test_share_of_the_peak_by_hand() -> None:
+    """30 GFLOP in 20 ms are 1.5 TFLOP/s, half of 3; at 3 it would be 10 ms."""
+    result = judge_arithmetic(30 * 10**9, {"median_ms": 20.0}, 3e12)
+    assert result == pytest.approx(
+        {"gflop": 30, "tflop_per_s": 1.5, "peak_tflop_per_s": 3, "share_of_peak": 0.5}
+    )
+    line = format_arithmetic(result)
+    assert (
+        line
+        == "30.0 GFLOP in 3.00 TFLOP/s of a matrix product: 10.00 ms at least; ours reaches 1.50 TFLOP/s, 50.0 %"
+    )
 
 
 def test_each_stage_gets_what_the_one_before_gave() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 import time
@@ -16,13 +15,23 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from night_seg_ros.models.files import write_json
-from night_seg_ros.models.timing import device_name, peak_memory, seconds_per_call, speedup, take_turns
+from night_seg_ros.models.timing import (
+    WARM_UP,
+    count_flop,
+    device_name,
+    format_arithmetic,
+    format_speed,
+    judge_arithmetic,
+    matrix_peak,
+    peak_memory,
+    seconds_per_call,
+    summarise,
+    take_turns,
+)
 from night_seg_ros.training.command import METHODS, method_class, recipe_parser, training_function
 from night_seg_ros.training.data import DataConfig, training_loader
 from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig
 from night_seg_ros.training.optimization import ScheduleConfig
-
-WARM_UP = 3  # steps and batches that don't count: kernels get chosen, workers start
 
 
 def bench_recipe(
@@ -59,12 +68,11 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
         steps: of each per turn, 1 or more.
 
     Returns:
-        Images per second of ``input``, ``step`` and ``plain``, the steps' at the median of the rounds;
-        ``speedup``: step / plain, the median over the rounds, and ``speedup_range``, its least and most;
-        ``slower``: ``input`` or ``step``, for which the other one waits; ``peak_memory_mib`` of training
-        (on a GPU its memory, else this process's); ``saved_mib`` and ``plain_saved_mib``: what the steps
-        keep for their backward passes, at most; ``device``, ``precision``, ``batch_size``, ``crop``
-        (height, width), ``workers``.
+        JSON values. ``input``: images per second of the pipeline. ``speed``: what ``summarise`` gives of
+        ``step`` and ``plain``, and as ``memory_mib`` what each keeps for its backward passes, at most.
+        ``slower``: ``input`` or ``step``, for which the other one waits. ``peak_memory_mib`` of training (on
+        a GPU its memory, else this process's). What ``judge_arithmetic`` gives of a step. ``device``,
+        ``precision``, ``batch_size``, ``crop`` (height, width), ``workers``.
 
     Raises:
         ValueError: ``rounds`` or ``steps`` are under 1.
@@ -84,9 +92,12 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
     seconds_per_call(turns["plain"], WARM_UP, device)
     saved = {name: peak_saved(turn) for name, turn in turns.items()}
     bar = tqdm(range(rounds), "steps", unit="round")
-    seconds = take_turns(turns, lambda turn: seconds_per_call(turn, steps, device), bar)
-    ratio, least, most = speedup(seconds["step"], seconds["plain"])
-    rates = {name: engine.data.batch_size / statistics.median(values) for name, values in seconds.items()}
+    seconds = take_turns(turns, lambda turn: [seconds_per_call(turn, 1, device) for _ in range(steps)], bar)
+    speed = {
+        name: {**figures, "memory_mib": saved[name] / 2**20}
+        for name, figures in summarise(seconds, engine.data.batch_size).items()
+    }
+    peak = matrix_peak(device, torch.bfloat16 if engine.precision.startswith("bf16") else torch.float32)
     return {
         "device": device_name(device),
         "precision": engine.precision,
@@ -94,13 +105,10 @@ def bench_training(engine: Engine, plain: Method, rounds: int, steps: int) -> di
         "crop": list(engine.data.crop),
         "workers": engine.data.workers,
         "input": input_rate,
-        **rates,
-        "speedup": ratio,
-        "speedup_range": [least, most],
-        "slower": "input" if input_rate < rates["step"] else "step",
+        "speed": speed,
+        "slower": "input" if input_rate < speed["step"]["images_per_s"] else "step",
         "peak_memory_mib": memory / 2**20,
-        "saved_mib": saved["step"] / 2**20,
-        "plain_saved_mib": saved["plain"] / 2**20,
+        **judge_arithmetic(count_flop(turns["plain"]), speed["step"]["latency"], peak),
     }
 
 
@@ -160,7 +168,6 @@ def peak_saved(function: Callable[[], object]) -> int:
 
 def format_training(result: dict[str, Any]) -> str:
     """The result of ``bench_training`` as a table for people."""
-    low, high = result["speedup_range"]
     height, width = result["crop"]
     waits = {
         "input": "the step waits for the input pipeline",
@@ -170,11 +177,10 @@ def format_training(result: dict[str, Any]) -> str:
         [
             f"{result['device']}, {result['precision']}, batches of {result['batch_size']} crops of "
             f"{height}x{width}, {result['workers']} workers, peak memory {result['peak_memory_mib']:.0f} MiB",
-            f"input pipeline {result['input']:9.1f} images/s",
-            f"training step  {result['step']:9.1f} images/s: {waits[result['slower']]}",
-            f"plain loop     {result['plain']:9.1f} images/s  (float32, channels first)",
-            f"step / plain   {result['speedup']:9.2f}           ({low:.2f} to {high:.2f})",
-            f"kept for backward: {result['saved_mib']:.0f} MiB, plain {result['plain_saved_mib']:.0f} MiB",
+            f"input pipeline {result['input']:.1f} images/s: {waits[result['slower']]}",
+            "a training step, against a plain loop's (float32, channels first); memory: kept for backward",
+            format_speed(result["speed"]),
+            format_arithmetic(result),
         ]
     )
 
