@@ -83,8 +83,9 @@ def bench_network(
 
     Returns:
         JSON values: ``speed``, what ``compare_speed`` gives of ``ours`` and ``plain``; what
-        ``judge_arithmetic`` gives of ours, by a matrix product in its precision; ``agreement``, share of the logits' places in all batches where the same class
-        leads; ``network_size`` (height, width), ``precision``, and what ``describe_device`` gives.
+        ``judge_arithmetic`` gives of ours, by a matrix product in its precision; ``agreement``, share of the
+        logits' places in all batches where the same class leads; ``network_size`` (height, width),
+        ``precision``, and what ``describe_device`` gives.
     """
     dtype = PRECISIONS[precision]
     plain = copy.deepcopy(network).to(device)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from night_seg_ros.baseline import PlainSegmenter
 from night_seg_ros.bench_options import (
     add_device_options,
     add_frame_options,
@@ -25,15 +26,23 @@ from night_seg_ros.bench_options import (
     open_network,
     positive_float,
     positive_int,
+    prepare_device,
     read_frames,
 )
+from night_seg_ros.frame_statistics import STAGES
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights, save_checkpoint
 from night_seg_ros.models.files import write_json
-from night_seg_ros.models.inference import choose_device
-from night_seg_ros.models.timing import device_name, percentiles
+from night_seg_ros.models.timing import (
+    count_flop,
+    device_name,
+    format_arithmetic,
+    judge_arithmetic,
+    matrix_peak,
+    percentiles,
+)
 from night_seg_ros.node_processes import NodeError, NodeProcesses
-from night_seg_ros.segmenter import choose_precision
+from night_seg_ros.segmenter import PRECISIONS, choose_precision
 
 START_S = 180.0  # importing torch from a cold, slow disk takes its time
 END_S = 120.0  # a slow network has frames to finish
@@ -50,7 +59,7 @@ def run_node(
     rate: float,
     seconds: float,
     threads: int | None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[int, np.ndarray]]:
     """Send frames through a node and see what comes back.
 
     Args:
@@ -63,26 +72,39 @@ def run_node(
         threads: of the node's work on the CPU.
 
     Returns:
-        What ``summarise`` gives.
+        What ``summarise`` gives, and labels (H, W) uint8 from the first camera by the frame's number in the
+        file, of frames answered last.
 
     Raises:
         NodeError: a process failed or hung, or no labels came.
     """
     cameras = [text for topic in topics for text in ("--camera", topic)]
     pairs = [text for pair in topics.items() for text in ("--camera", *pair)]
-    sent, received = work / f"{module}_sent.json", work / f"{module}_received.json"
+    sent, received, labels = (
+        work / f"{module}_{name}" for name in ("sent.json", "received.json", "labels.npz")
+    )
+    count = len(np.load(frames, mmap_mode="r"))
     publisher = [str(frames), str(sent), "--rate", str(rate), "--seconds", str(seconds)]
     with NodeProcesses(work) as processes:
         if threads:
             processes.environment["OMP_NUM_THREADS"] = str(threads)
         processes.start(module, arguments)
-        listener = [str(received), "--process", str(processes.running[module].pid)]
+        listener = [str(received), str(labels), "--keep", str(count)]
+        listener += ["--process", str(processes.running[module].pid)]
         processes.start("bench_receive_node", listener + pairs)
         publisher += ["--timeout", str(START_S)]
         processes.start("bench_publish_node", publisher + cameras, show=True)
         processes.wait("bench_publish_node", 2 * START_S + seconds)
         processes.wait("bench_receive_node", END_S)
-    return summarise(json.loads(sent.read_text()), json.loads(received.read_text()))
+    sent_stamps = json.loads(sent.read_text())
+    figures = summarise(sent_stamps, json.loads(received.read_text()))
+    # The first camera shows the frames in turn.
+    numbers = {
+        stamp: number % count for number, stamp in enumerate(sent_stamps["stamps"][next(iter(topics))])
+    }
+    with np.load(labels) as answers:
+        pairs = zip(answers["stamps"].tolist(), answers["labels"], strict=True)
+        return figures, {numbers[stamp]: image for stamp, image in pairs if stamp in numbers}
 
 
 def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
@@ -97,8 +119,9 @@ def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
         frames. ``rate_hz`` of the frames sent by each. ``warm_up``: frames of each camera before, of which
         only reports tell. ``cameras``: by topic, how many frames were ``sent`` and ``answered``, their
         ``latency`` (None without an answer), and ``report``: of a node that reports such, frames ``in``,
-        ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, and whether ``in`` is the sum of
-        the next three. ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and
+        ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, whether ``in`` is the sum of the
+        next three, ``stages_ms``, see ``FrameStatistics``, at the median, and ``device_memory_mib``, None on
+        the CPU. ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and
         ``resident_mib``, the node's memory at its end.
 
     Raises:
@@ -145,7 +168,15 @@ def _counts(sent: int, report: dict[str, str] | None) -> dict[str, Any] | None:
     names = ("in", "processed", "dropped", "rejected")
     counts = {name: int(report[f"frames_{name}"]) for name in names}
     adds_up = counts["in"] == counts["processed"] + counts["dropped"] + counts["rejected"]
-    return {**counts, "lost_on_the_way": sent - counts["in"], "adds_up": adds_up}
+    memory = report.get("device_memory_mib")
+    return {
+        **counts,
+        "lost_on_the_way": sent - counts["in"],
+        "adds_up": adds_up,
+        # Empty for a camera without an answer.
+        "stages_ms": {name: float(value) for name in STAGES if (value := report[f"{name}_median_ms"])},
+        "device_memory_mib": None if memory is None else float(memory),
+    }
 
 
 def _quarter(
@@ -170,15 +201,16 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
     Returns:
         JSON values: ``ours`` and ``plain``, what ``run_node`` gives; ``speedup``, the ratio plain / ours
         of their median latencies, and ``answers_ratio``, ours / plain, of the frames answered: a node that
-        is too slow for the rate drops frames, and those that it takes have waited little. What ran, where,
-        and the sizes.
+        is too slow for the rate drops frames, and those that it takes have waited little; ``agreement``,
+        share of the pixels that got the same label from both, of frames that both answered, None without
+        such; what ``judge_arithmetic`` gives of a frame's whole way in ours. What ran, where, and the sizes.
 
     Raises:
         NodeError: see ``run_node``.
         ValueError: the options can't be used; see ``open_network``, ``read_frames``.
     """
-    device = choose_device(options.device)
-    network, _, name = open_network(options)
+    device = prepare_device(options)
+    network, input_size, name = open_network(options)
     built: Any = network.build_arguments
     if built["name"] not in METHODS:
         raise ValueError(f"segment_node runs {', '.join(METHODS)}, not {built['name']}")
@@ -189,20 +221,25 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         weights = work / "network.safetensors"
         save_checkpoint(weights, network, {})
     frames = work / "frames.npy"
-    np.save(frames, np.stack(read_frames(options.frames, tuple(options.frame_size))))
-    images = [f"/camera{number}/image_raw" for number in range(cameras)]
+    images = read_frames(options.frames, tuple(options.frame_size))
+    np.save(frames, np.stack(images))
+    flop = count_flop(lambda: PlainSegmenter(network, input_size)(images[:1]))
+    precision = choose_precision(options.precision, device)
+    peak = matrix_peak(device, PRECISIONS[precision])
+    topics = [f"/camera{number}/image_raw" for number in range(cameras)]
     parameters: dict[str, Any] = {
         "model": built["name"],
         "weights": str(weights.resolve()),
         "device": options.device,
         "precision": options.precision,
         "input_size": options.input_size or 0,
-        "image_topics": images,
+        "image_topics": topics,
+        "batch_deadline": options.batch_deadline,
     }
     # JSON is YAML, too, and quotes any path.
     parameters_file = work / "segment_node.yaml"
     parameters_file.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
-    labels = {image: f"/segment_node{image.removesuffix('/image_raw')}/labels" for image in images}
+    labels = {topic: f"/segment_node{topic.removesuffix('/image_raw')}/labels" for topic in topics}
     plain = [str(weights), "--device", options.device]
     if options.input_size:
         plain += ["--input-size", str(options.input_size)]
@@ -211,7 +248,7 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         "ours": ("segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
         "plain": ("bench_plain_node", plain),
     }
-    results = {
+    runs = {
         name: run_node(
             work,
             module,
@@ -224,20 +261,26 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         )
         for name, (module, arguments) in nodes.items()
     }
+    results = {name: figures for name, (figures, _) in runs.items()}
+    ours, other = (found for _, found in runs.values())
+    equal = [np.mean(ours[number] == other[number]) for number in ours.keys() & other.keys()]
     return {
         "network": name,
         "device": device_name(device),
-        "precision": choose_precision(options.precision, device),
+        "precision": precision,
         "torch": torch.__version__,
         "threads": options.threads or torch.get_num_threads(),
         "frame_size": list(options.frame_size),
         "cameras": cameras,
         "rate_hz": options.rate,
+        "batch_deadline": options.batch_deadline,
         "seconds": options.seconds,
         "fastdds_profiles": os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", ""),
         **results,
         "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
         "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
+        "agreement": float(np.mean(equal)) if equal else None,
+        **judge_arithmetic(flop, results["ours"]["latency"], peak),
     }
 
 
@@ -252,6 +295,13 @@ def main(argv: list[str]) -> int:
     add_frame_options(parser)
     parser.add_argument(
         "--rate", type=positive_float, default=10.0, metavar="HZ", help="frames per second (default: 10)"
+    )
+    parser.add_argument(
+        "--batch-deadline",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="segment_node's parameter of that name (default: 0)",
     )
     parser.add_argument("--cameras", type=positive_int, default=1, metavar="N", help="how many (default: 1)")
     parser.add_argument(
@@ -271,7 +321,7 @@ def main(argv: list[str]) -> int:
     if options.sweep:
         from night_seg_ros.bench_chart import draw_nodes  # what is missing shows before the work
     # Killed politely, it still takes its nodes along.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     results = []
     try:
         for cameras in range(1 if options.sweep else options.cameras, options.cameras + 1):
@@ -281,6 +331,8 @@ def main(argv: list[str]) -> int:
     except NodeError as error:
         print(f"night-seg bench node: {error}", file=sys.stderr)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if options.sweep:
         draw_nodes(options.sweep, results)
     if options.json:
@@ -304,6 +356,8 @@ def format_nodes(result: dict[str, Any]) -> str:
             lines.append(f"  {topic}: {_format_counts(camera)}")
             if camera["latency"]:
                 lines.append(f"    latency {_format_latency(camera['latency'])}")
+            if camera["report"]:
+                lines.append(f"    {_format_stages(camera['report'])}")
         for number, quarter in enumerate(node["quarters"], 1):
             median = "no answer" if quarter["median_ms"] is None else f"{quarter['median_ms']:.1f} ms"
             lines.append(f"  quarter {number}: median {median}, memory {quarter['resident_mib']:.0f} MiB")
@@ -311,6 +365,9 @@ def format_nodes(result: dict[str, Any]) -> str:
         f"median latency, plain / ours: {result['speedup']:.2f}; frames answered, ours / plain: "
         f"{result['answers_ratio']:.2f}"
     )
+    lines.append(format_arithmetic(result))
+    if result["agreement"] is not None:
+        lines.append(f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels")
     return "\n".join(lines)
 
 
@@ -322,6 +379,12 @@ def _format_counts(camera: dict[str, Any]) -> str:
     text += f"; with those to warm up, {report['lost_on_the_way']} lost on the way, {report['in']} in = "
     text += f"{report['processed']} processed + {report['dropped']} dropped + {report['rejected']} rejected"
     return text if report["adds_up"] else f"{text}: THAT DOES NOT ADD UP"
+
+
+def _format_stages(report: dict[str, Any]) -> str:
+    stages = ", ".join(f"{name} {value:.1f} ms" for name, value in report["stages_ms"].items())
+    memory = report["device_memory_mib"]
+    return f"stages {stages}" + ("" if memory is None else f"; {memory:.0f} MiB of the device's memory")
 
 
 def _format_latency(latency: dict[str, float]) -> str:

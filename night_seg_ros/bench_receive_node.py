@@ -2,7 +2,7 @@
 
 It ends when the cameras have gone and nothing more comes.
 
-    python -m night_seg_ros.bench_receive_node RECEIVED.json --process PID --camera IMAGE LABELS ...
+    python -m night_seg_ros.bench_receive_node RECEIVED.json LABELS.npz --process PID --camera IMAGE LABELS
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from std_msgs.msg import Empty
 
 from night_seg_ros.bench_publish_node import ALL_HEARD
+from night_seg_ros.conversion import image_to_bgr
 from night_seg_ros.models.files import write_json
 from night_seg_ros.process_memory import resident_memory
 from night_seg_ros.sources import read_stamp
@@ -38,17 +42,23 @@ class Listener(Node):
     Args:
         topics: topic of the images -> topic of their labels.
         process: id of the node's process.
+        keep: how many label images of the first camera stay, the last ones.
 
     Attributes:
         received: JSON values. ``answers``: by the topic of the images, pairs of a label image's stamp and
             its time of receipt; ``memory``: pairs of a time and the bytes that the process held; ``reports``:
             the last diagnostics by the topic of the images, key by key. Stamps and times in ns.
+        labels: serialised label images.
     """
 
-    def __init__(self, topics: dict[str, str], process: int) -> None:
+    def __init__(self, topics: dict[str, str], process: int, keep: int) -> None:
         super().__init__("listener")
-        answers: dict[str, list[tuple[int, int]]] = {topic: [] for topic in topics}
-        self.received: dict[str, Any] = {"answers": answers, "memory": [], "reports": {}}
+        self.received: dict[str, Any] = {
+            "answers": {topic: [] for topic in topics},
+            "memory": [],
+            "reports": {},
+        }
+        self.labels: deque[bytes] = deque(maxlen=keep)
         self.done = False
         self._process = process
         self._images = list(topics)
@@ -58,16 +68,18 @@ class Listener(Node):
         self._slowest = 0  # ns
         for topic, labels in topics.items():
             # As bytes: what a subscriber does with the pixels is its own affair. Deep: nothing is lost here.
-            take = partial(self._take, answers[topic])
+            take = partial(self._take, topic)
             self.create_subscription(Image, labels, take, QoSProfile(depth=100), raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._take_report, 10)
         self.create_timer(_SAMPLE_S, self._look)
         self._look()
 
-    def _take(self, answers: list[tuple[int, int]], data: bytes) -> None:
+    def _take(self, topic: str, data: bytes) -> None:
         now = time.time_ns()
         stamp = read_stamp(data)
-        answers.append((stamp, now))
+        self.received["answers"][topic].append((stamp, now))
+        if topic == self._images[0]:
+            self.labels.append(data)
         if not self._all_heard and all(self.received["answers"].values()):
             self._all_heard = True
             self.create_publisher(Empty, ALL_HEARD, 1)
@@ -93,6 +105,10 @@ def main(argv: list[str] | None = None) -> int:
     """Listen until the end, and write what came."""
     parser = argparse.ArgumentParser(prog="bench_receive_node", description=__doc__.splitlines()[0])
     parser.add_argument("received", type=Path, help="JSON file for what came")
+    parser.add_argument(
+        "labels", type=Path, help=".npz file for the last labels of the first camera, and their stamps"
+    )
+    parser.add_argument("--keep", type=int, required=True, metavar="N", help="how many of these")
     parser.add_argument("--process", type=int, required=True, metavar="PID", help="of the node")
     parser.add_argument(
         "--camera",
@@ -105,10 +121,12 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     rclpy.init(args=[])
     try:
-        listener = Listener(dict(options.camera), options.process)
+        listener = Listener(dict(options.camera), options.process, options.keep)
         while not listener.done:
             rclpy.spin_once(listener, timeout_sec=0.2)
         write_json(options.received, listener.received)
+        images = [image_to_bgr(deserialize_message(data, Image))[:, :, 0] for data in listener.labels]
+        np.savez(options.labels, stamps=[read_stamp(data) for data in listener.labels], labels=images)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 130
     finally:

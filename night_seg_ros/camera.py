@@ -75,14 +75,18 @@ class Frame:
     Attributes:
         camera: whose it is.
         header: of its message.
-        time: time.monotonic() at which it came.
+        wait: seconds from its receipt to the worker.
+        convert: seconds that reading it took.
+        converted: time.monotonic() after that.
         bgr: (H, W, 3) uint8.
         wanted: names of the outputs that somebody listens to.
     """
 
     camera: Camera
     header: Header
-    time: float
+    wait: float
+    convert: float
+    converted: float
     bgr: np.ndarray
     wanted: tuple[str, ...]
 
@@ -247,6 +251,7 @@ class Camera:
 
     def read(self, arrival: Arrival) -> Frame | None:
         """Runs on the node's worker: the frame of a message; None if it is unreadable or unwanted."""
+        start = time.monotonic()
         try:
             bgr = self._convert(arrival.message)
             wanted = tuple(name for name, topic in self.publishers.items() if topic.get_subscription_count())
@@ -257,7 +262,8 @@ class Camera:
         if not wanted:
             self._statistics.process(bgr)
             return None
-        return Frame(self, arrival.message.header, arrival.time, bgr, wanted)
+        now = time.monotonic()
+        return Frame(self, arrival.message.header, start - arrival.time, now - start, now, bgr, wanted)
 
     def publish(self, result: Result) -> None:
         """Runs on the node's worker: hands the outputs of a frame on and returns."""
@@ -283,14 +289,22 @@ class Camera:
         for result in results:
             frame = result.frame
             try:
-                self._publish_outputs(frame, result.segmentations.result()[result.index])
+                segmentation = result.segmentations.result()[result.index]
+                segmented = time.monotonic()
+                self._publish_outputs(frame, segmentation)
                 now = self._node.get_clock().now().nanoseconds * 1e-9
             except Exception as error:  # of this frame only
                 self.reject(error)
                 continue
             self._statistics.process(frame.bgr)
             latency = now - (frame.header.stamp.sec + frame.header.stamp.nanosec * 1e-9)
-            self._statistics.measure(latency, time.monotonic() - frame.time)
+            stages = {
+                "wait": frame.wait,
+                "convert": frame.convert,
+                "segment": segmented - frame.converted,
+                "publish": time.monotonic() - segmented,
+            }
+            self._statistics.measure(latency, stages)
 
     def _publish_outputs(self, frame: Frame, segmentation: Segmentation) -> None:
         for name in frame.wanted:

@@ -60,6 +60,8 @@ _LAYOUTS = {
     "nv12": _Layout(cv2.COLOR_YUV2BGR_NV12, even_width=True, half_height_plane=True),
     **{f"bayer_{pattern}8": _Layout(code) for pattern, code in _BAYER.items()},
 }
+ENCODINGS = tuple(_LAYOUTS)
+"""Of cameras, that ``image_to_bgr`` reads itself."""
 
 
 def image_to_bgr(msg: Image) -> np.ndarray:
@@ -177,7 +179,7 @@ def _convert_elsewhere(msg: Image) -> np.ndarray:
         bgr = convert(msg)
     except Exception as error:  # of a type that only that library knows
         raise ConversionError(
-            f"unknown encoding {msg.encoding!r}; known: {', '.join(_LAYOUTS)} ({name} says: {error})"
+            f"unknown encoding {msg.encoding!r}; known: {', '.join(ENCODINGS)} ({name} says: {error})"
         ) from error
     if bgr.shape != (msg.height, msg.width, 3) or bgr.dtype != np.uint8:
         raise ConversionError(f"{name} turns {msg.encoding!r} into {bgr.dtype} {bgr.shape}, not 8-bit BGR")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+
+STAGES = ("wait", "convert", "segment", "publish")
+"""Of a frame in the node: before its turn comes, message to pixels, pixels to outputs, outputs to messages
+that are sent."""
 
 _KEPT = 500  # latencies that median and percentile are taken of
 _RATE_WINDOW = 5.0  # seconds
@@ -27,7 +31,7 @@ class FrameStatistics:
         self._reason = ""
         self._finished: deque[float] = deque()  # monotonic seconds
         self._latencies: deque[float] = deque(maxlen=_KEPT)  # seconds
-        self._processing_times: deque[float] = deque(maxlen=_KEPT)
+        self._stages: deque[Mapping[str, float]] = deque(maxlen=_KEPT)
         self._last_frame: np.ndarray | None = None
 
     @property
@@ -59,11 +63,16 @@ class FrameStatistics:
             self._finished.append(time.monotonic())
             self._last_frame = bgr
 
-    def measure(self, latency: float, processing_time: float) -> None:
-        """The outputs of a frame went out so many seconds after its stamp, and after its receipt."""
+    def measure(self, latency: float, stages: Mapping[str, float]) -> None:
+        """The outputs of a frame went out.
+
+        Args:
+            latency: seconds since its stamp.
+            stages: seconds since its receipt, by STAGES.
+        """
         with self._lock:
             self._latencies.append(latency)
-            self._processing_times.append(processing_time)
+            self._stages.append(stages)
 
     def forget_frame(self) -> None:
         """Let go of the pixels of the last frame."""
@@ -77,12 +86,13 @@ class FrameStatistics:
             while self._finished and self._finished[0] < oldest:
                 self._finished.popleft()
             finished, frame = list(self._finished), self._last_frame
-            latencies, times = list(self._latencies), list(self._processing_times)
+            latencies, stages = list(self._latencies), list(self._stages)
             counts = self._received, self._processed, self._dropped, self._rejected
             reason = self._reason
         spread = finished[-1] - finished[0] if len(finished) > 1 else 0.0
         rate = (len(finished) - 1) / spread if spread > 0 else 0.0
         under, over = exposure_shares(frame) if frame is not None else (float("nan"), float("nan"))
+        times = [sum(each.values()) for each in stages]
         names = ("frames_in", "frames_processed", "frames_dropped", "frames_rejected")
         return {
             **{name: str(count) for name, count in zip(names, counts, strict=True)},
@@ -92,6 +102,7 @@ class FrameStatistics:
             "latency_p99_ms": _percentile(latencies, 99),
             "processing_median_ms": _percentile(times, 50),
             "processing_p99_ms": _percentile(times, 99),
+            **{f"{name}_median_ms": _percentile([each[name] for each in stages], 50) for name in STAGES},
             "underexposed_share": f"{under:.3f}",
             "overexposed_share": f"{over:.3f}",
         }

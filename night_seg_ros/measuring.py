@@ -55,7 +55,7 @@ def compare_speed(
     seconds = take_turns(
         functions,
         lambda function: [seconds_per_call(function, 1, device) for _ in range(repeats)],
-        tqdm(range(rounds), "rounds", unit="round"),
+        tqdm(range(rounds), "rounds", unit="round", leave=False),
     )
     return {
         name: {**summary, "memory_mib": memory[name] / 2**20}

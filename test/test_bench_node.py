@@ -34,7 +34,13 @@ def command(weights: Path, ros_domain: int) -> list[str]:
 
 def report(processed: int, dropped: int, rejected: int, frames_in: int) -> dict[str, str]:
     counts = {"in": frames_in, "processed": processed, "dropped": dropped, "rejected": rejected}
-    return {f"frames_{name}": str(count) for name, count in counts.items()} | {"rate_hz": "9.9"}
+    stages = {
+        "wait_median_ms": "0.5",
+        "convert_median_ms": "1.5",
+        "segment_median_ms": "9",
+        "publish_median_ms": "2",
+    }
+    return {f"frames_{name}": str(count) for name, count in counts.items()} | {"rate_hz": "9.9", **stages}
 
 
 def test_figures_of_hand_made_stamps() -> None:
@@ -60,6 +66,8 @@ def test_figures_of_hand_made_stamps() -> None:
         "rejected": 1,
         "lost_on_the_way": 1,
         "adds_up": True,
+        "stages_ms": {"wait": 0.5, "convert": 1.5, "segment": 9.0, "publish": 2.0},
+        "device_memory_mib": None,
     }
     assert camera["latency"]["median_ms"] == pytest.approx(30)
     assert result["latency"] == camera["latency"]
@@ -68,8 +76,9 @@ def test_figures_of_hand_made_stamps() -> None:
     assert [quarter["resident_mib"] for quarter in result["quarters"]] == [100, 200, 200, 300]
 
     received["reports"]["/a/image_raw"] = report(7, 0, 1, 9)
+    received["reports"]["/a/image_raw"]["device_memory_mib"] = "812"
     camera = summarise(sent, received)["cameras"]["/a/image_raw"]
-    assert not camera["report"]["adds_up"]
+    assert not camera["report"]["adds_up"] and camera["report"]["device_memory_mib"] == 812
 
 
 def test_a_silent_node_is_an_error() -> None:
@@ -101,9 +110,12 @@ def test_counts_of_real_processes_add_up(command: list[str], tmp_path: Path, cap
         assert counts["in"] == counts["processed"] + counts["dropped"] + counts["rejected"]
         assert result["ours"]["warm_up"] + camera["sent"] == counts["in"] + counts["lost_on_the_way"]
         assert counts["rejected"] == 0 and counts["lost_on_the_way"] >= 0
+        assert list(counts["stages_ms"]) == ["wait", "convert", "segment", "publish"]
+        assert all(0 <= value < 1000 * TIMEOUT for value in counts["stages_ms"].values())
         assert camera["answered"] <= counts["processed"] <= result["ours"]["warm_up"] + camera["answered"]
     medians = [result[name]["latency"]["median_ms"] for name in ("plain", "ours")]
     assert result["speedup"] == pytest.approx(medians[0] / medians[1])
+    assert result["agreement"] > 0.999 and 0 < result["share_of_peak"] < 1
     assert all(camera["report"] is None for camera in result["plain"]["cameras"].values())
     assert table.strip() == f"{format_nodes(alone)}\n{format_nodes(result)}"
 

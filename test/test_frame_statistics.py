@@ -29,13 +29,15 @@ def test_report() -> None:
     statistics = FrameStatistics()
     empty = statistics.report()
     assert empty["frames_in"] == "0"
-    assert empty["latency_median_ms"] == ""
+    assert empty["latency_median_ms"] == empty["convert_median_ms"] == ""
     assert empty["underexposed_share"] == "nan"
     frame = np.full((4, 4, 3), 255, np.uint8)
     for milliseconds in range(1, 101):
         statistics.receive()
         statistics.process(frame)
-        statistics.measure(latency=milliseconds / 1000, processing_time=2 * milliseconds / 1000)
+        seconds = milliseconds / 1000
+        stages = {"publish": seconds, "wait": 0.0, "convert": 0.2 * seconds, "segment": 0.8 * seconds}
+        statistics.measure(latency=seconds, stages=stages)
     statistics.receive()
     statistics.drop()
     statistics.receive()
@@ -49,13 +51,17 @@ def test_report() -> None:
     assert float(report["latency_median_ms"]) == pytest.approx(50.5)
     assert float(report["latency_p99_ms"]) == pytest.approx(99.0, abs=0.1)
     assert float(report["processing_median_ms"]) == pytest.approx(101)
+    medians = {"wait": 0, "convert": 10.1, "segment": 40.4, "publish": 50.5}
+    for stage, median in medians.items():
+        assert float(report[f"{stage}_median_ms"]) == pytest.approx(median, abs=0.051)
     assert report["overexposed_share"] == "1.000"
     assert float(report["rate_hz"]) > 0
 
 
 def test_stamps_of_an_old_recording_are_no_latency() -> None:
     statistics = FrameStatistics()
-    statistics.measure(latency=9e7, processing_time=0.01)
+    stages = {"wait": 0.001, "convert": 0.002, "segment": 0.003, "publish": 0.004}
+    statistics.measure(latency=9e7, stages=stages)
     report = statistics.report()
     assert report["latency_median_ms"] == "stamps of another time"
     assert report["processing_median_ms"] == "10.0"

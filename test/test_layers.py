@@ -9,8 +9,9 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROS = {"rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "cv_bridge"}
-# What imports ROS besides the nodes: the way between messages and arrays, and one camera of segment_node.
-TALK_ROS = {"night_seg_ros/conversion.py", "night_seg_ros/camera.py"}
+# What imports ROS besides the nodes: the way between messages and arrays, its benchmark, and one camera of
+# segment_node.
+TALK_ROS = {f"night_seg_ros/{name}.py" for name in ("conversion", "bench_messages", "camera")}
 # The program, the demo, the comparison, the export and the benchmarks join the parts: of training, the demo
 # and the benchmarks take the street generator to draw their frames, the others data sets and metrics.
 JOINS = {f"night_seg_ros/{name}.py" for name in ("cli", "demo", "compare", "export", "bench_options")}

@@ -101,10 +101,8 @@ def test_share_of_the_peak_by_hand() -> None:
     assert result == pytest.approx(
         {"gflop": 30, "tflop_per_s": 1.5, "peak_tflop_per_s": 3, "share_of_peak": 0.5}
     )
-    line = format_arithmetic(result)
-    assert (
-        line
-        == "30.0 GFLOP in 3.00 TFLOP/s of a matrix product: 10.00 ms at least; ours reaches 1.50 TFLOP/s, 50.0 %"
+    assert format_arithmetic(result) == (
+        "30.0 GFLOP in 3.00 TFLOP/s of a matrix product: 10.00 ms at least; ours reaches 1.50 TFLOP/s, 50.0 %"
     )
 
 

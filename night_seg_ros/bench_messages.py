@@ -1,0 +1,143 @@
+"""``night-seg bench messages``: from image messages to pixels, and from pixels to image messages."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rclpy.serialization import deserialize_message, serialize_message
+from rosbags.image import image as rosbags_image
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from tqdm import tqdm
+
+from night_seg_ros.bench_options import add_frame_options, add_turn_options, read_frames
+from night_seg_ros.conversion import ENCODINGS, array_to_image, array_to_jpeg, compressed_to_bgr, image_to_bgr
+from night_seg_ros.measuring import compare_speed, describe_device
+from night_seg_ros.models.files import write_json
+
+CPU = torch.device("cpu")
+Way = tuple[Callable[[], Any], Callable[[], Any]]  # ours and plain
+
+
+def bench_messages(bgr: np.ndarray, *, rounds: int, repeats: int) -> dict[str, Any]:
+    """Measure the conversions.
+
+    Plain is rosbags-image for what comes in; for what goes out, the bytes given to the message's constructor.
+
+    Args:
+        bgr: (H, W, 3) uint8, a frame of even height and width.
+        rounds, repeats: see ``compare_speed``.
+
+    Returns:
+        JSON values: ``conversions``, by name, what ``compare_speed`` gives of ``ours`` and ``plain``, and
+        ``difference``, of 255, between their pixels at most; ``frame_size`` (height, width), and what
+        ``describe_device`` gives.
+    """
+    ways = {**ways_in(bgr), **ways_out(bgr)}
+    conversions = {}
+    for name, (ours, plain) in tqdm(ways.items(), "conversions"):
+        speed = compare_speed(
+            {"ours": ours, "plain": plain}, images=1, rounds=rounds, repeats=repeats, device=CPU
+        )
+        difference = np.abs(_values(ours()).astype(int) - _values(plain())).max()
+        conversions[name] = {"speed": speed, "difference": int(difference)}
+    return {**describe_device(CPU), "frame_size": list(bgr.shape[:2]), "conversions": conversions}
+
+
+def ways_in(bgr: np.ndarray) -> dict[str, Way]:
+    """From messages of each encoding, and from JPEG, to BGR pixels."""
+    ways: dict[str, Way] = {}
+    for encoding in ENCODINGS:
+        message, for_plain = image_message(bgr, encoding), image_message(bgr, encoding)
+        for_plain.height = len(message.data) // message.step  # it takes the colour plane of nv12 for rows
+        plain = partial(rosbags_image.message_to_cvimage, for_plain, "bgr8")
+        ways[encoding] = partial(image_to_bgr, message), plain
+    jpeg = array_to_jpeg(bgr, Header())
+    plain = partial(rosbags_image.compressed_image_to_cvimage, jpeg, "bgr8")
+    return {**ways, "jpeg": (partial(compressed_to_bgr, jpeg), plain)}
+
+
+def ways_out(bgr: np.ndarray) -> dict[str, Way]:
+    """From labels and from a coloured overlay to messages, serialised as they are sent."""
+
+    def serialise(make: Callable[..., Image], pixels: np.ndarray, encoding: str) -> bytes:
+        return serialize_message(make(pixels, encoding, Header()))
+
+    return {
+        f"to {encoding}": (
+            partial(serialise, array_to_image, pixels, encoding),
+            partial(serialise, _message_of_bytes, pixels, encoding),
+        )
+        for pixels, encoding in ((bgr[:, :, 0].copy(), "mono8"), (bgr, "bgr8"))
+    }
+
+
+def image_message(bgr: np.ndarray, encoding: str) -> Image:
+    """A message of this size and encoding, filled with bytes of the frame, whatever they then show."""
+    height, width, _ = bgr.shape
+    bits, _, _, channels = rosbags_image.to_cvtype(encoding)
+    step = width * channels * bits // 8
+    rows = height * 3 // 2 if encoding == "nv12" else height
+    message = array_to_image(np.resize(bgr, (rows, step)), encoding, Header())
+    message.height, message.width = height, width
+    return message
+
+
+def _message_of_bytes(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    height, width = pixels.shape[:2]
+    shape = {"height": height, "width": width, "step": pixels[0].nbytes}
+    return Image(header=header, encoding=encoding, data=pixels.tobytes(), **shape)
+
+
+def _values(result: Any) -> np.ndarray:
+    """Of pixels, or of a serialised message's."""
+    if isinstance(result, bytes):
+        return np.frombuffer(deserialize_message(result, Image).data, np.uint8)
+    return result
+
+
+def main(argv: list[str]) -> int:
+    """Entry of ``night-seg bench messages``."""
+    parser = argparse.ArgumentParser(
+        "night-seg bench messages",
+        description="Measure, for each encoding of cameras, the way from an image message to pixels, against "
+        "rosbags-image; and the way from labels and overlays to messages, against the bytes given to the "
+        "message's constructor.",
+    )
+    add_frame_options(parser)
+    add_turn_options(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+    options = parser.parse_args(argv)
+    height, width = options.frame_size
+    if height % 2 or width % 2:
+        parser.error(f"--frame-size: {height} {width}: YUV encodings need an even height and width")
+    (bgr, *_) = read_frames(options.frames, (height, width))
+    result = bench_messages(bgr, rounds=options.rounds, repeats=options.repeats)
+    print(_format(result))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+def _format(result: dict[str, Any]) -> str:
+    height, width = result["frame_size"]
+    lines = [
+        f"{width}x{height}, {result['device']}, {result['threads']} threads",
+        f"{'':<14}{'ours':>12}{'p99':>12}{'plain':>12}   ours is faster by",
+    ]
+    for name, conversion in result["conversions"].items():
+        ours, plain = conversion["speed"]["ours"], conversion["speed"]["plain"]
+        times = (ours["latency"]["median_ms"], ours["latency"]["p99_ms"], plain["latency"]["median_ms"])
+        least, most = plain["speedup_range"]
+        line = f"{name:<14}" + "".join(f"{value:>9.3f} ms" for value in times)
+        line += f"   {plain['speedup']:.2f} ({least:.2f} to {most:.2f})"
+        if conversion["difference"]:
+            line += f"; pixels differ by up to {conversion['difference']} of 255"
+        lines.append(line)
+    return "\n".join(lines)
