@@ -76,12 +76,16 @@ def load_model(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: no such file.
-        CheckpointError: not a checkpoint of this package, or damaged: an unknown model, a missing,
-            extra or misshapen tensor, values that are not finite.
+        CheckpointError: an exported program; not a checkpoint of this package, or damaged: an unknown
+            model, a missing, extra or misshapen tensor, values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: give the path of a .safetensors checkpoint")
+    if path.suffix.lower() in (".onnx", ".pt2"):
+        raise CheckpointError(
+            f"{path} is an exported program: give the checkpoint (.safetensors) that it was made from"
+        )
     header, tensors = _read(path)
     try:
         with torch.device("meta"):  # the file's arguments are untrusted: allocate nothing for them

@@ -39,6 +39,9 @@ PT2_HEADER = f"{HEADER}.json"
 TRUST_PT2 = "load a .pt2 file, which could run code if it came from someone else"
 """Help of the option ``--trust-pt2`` of commands that take weights."""
 
+Program = tuple[Callable[[Tensor], list[Tensor]], dict[str, Any], torch.device]
+"""What ``ExportedNetwork`` is made of."""
+
 _ENTRIES = {
     "model": dict,
     "classes": list,
@@ -58,9 +61,11 @@ class ExportedNetwork(nn.Module):
     Args:
         run: (N, 3, H, W) float32 -> the outputs that the header names, on the same device.
         header: checked, see above.
+        device: where ``run`` computes.
 
     Attributes:
         build_arguments: of the model, see ``build_model``.
+        device: where it computes; that may be the CPU although its inputs are on CUDA.
         size: (height, width) of the one input that it takes, one image at a time; None: takes any.
 
     Shape: as the model's; without ``aux_logits``.
@@ -69,8 +74,11 @@ class ExportedNetwork(nn.Module):
         ValueError: in ``forward``, for an input of another size.
     """
 
-    def __init__(self, run: Callable[[Tensor], Sequence[Tensor]], header: dict[str, Any]) -> None:
+    def __init__(
+        self, run: Callable[[Tensor], Sequence[Tensor]], header: dict[str, Any], device: torch.device
+    ) -> None:
         super().__init__()
+        self.device = device
         self.build_arguments: dict[str, Any] = header["model"]
         self.size: tuple[int, int] | None = None if header["size"] is None else tuple(header["size"])
         self._run = run
@@ -134,11 +142,11 @@ def load_network(
             f"{path}: a .pt2 file can run code when it is loaded; if you trust it, say so (--trust-pt2, or "
             "trust_pt2=True in Python), else take the .onnx file or the checkpoint"
         )
-    run, header = load(path, device)
+    run, header, runs_on = load(path, device)
     metadata = {key: header[key] for key in ("classes", "model", "weights_sha256")}
     if header["size"] is not None:
         metadata["input_size"] = tuple(header["size"])
-    return ExportedNetwork(run, header).eval(), {**header["metadata"], **metadata}
+    return ExportedNetwork(run, header, runs_on).eval(), {**header["metadata"], **metadata}
 
 
 def need_package(name: str) -> ModuleType:
@@ -156,7 +164,7 @@ def need_package(name: str) -> ModuleType:
         ) from error
 
 
-def _load_onnx(path: Path, device: torch.device) -> tuple[Callable[[Tensor], list[Tensor]], dict[str, Any]]:
+def _load_onnx(path: Path, device: torch.device) -> Program:
     """A program in onnxruntime: on CUDA if that is the device and onnxruntime can, else on the CPU."""
     onnxruntime = need_package("onnxruntime")
     options = onnxruntime.SessionOptions()
@@ -174,9 +182,11 @@ def _load_onnx(path: Path, device: torch.device) -> tuple[Callable[[Tensor], lis
         raise CheckpointError(f"{path} is not a program that onnxruntime can run ({error})") from error
     if device.type == "cuda" and cuda not in session.get_providers():
         warnings.warn(
-            "onnxruntime can't use CUDA here, so the network runs on the CPU: pip install onnxruntime-gpu",
+            "onnxruntime can't use CUDA here, so the network runs on the CPU: install onnxruntime-gpu in "
+            "place of onnxruntime, and the CUDA libraries of its version",
             stacklevel=2,
         )
+        device = torch.device("cpu")
     text = session.get_modelmeta().custom_metadata_map.get(HEADER)
     header = _checked(path, parse_header(path, text, _ENTRIES))
     _check_signature(path, session, header)
@@ -185,7 +195,7 @@ def _load_onnx(path: Path, device: torch.device) -> tuple[Callable[[Tensor], lis
         outputs = session.run(header["outputs"], {INPUT: image.cpu().numpy()})
         return [torch.from_numpy(output).to(image.device) for output in outputs]
 
-    return run, header
+    return run, header, device
 
 
 def _check_signature(path: Path, session: Any, header: dict[str, Any]) -> None:
@@ -203,7 +213,7 @@ def _check_signature(path: Path, session: Any, header: dict[str, Any]) -> None:
         raise CheckpointError(f"{path}: its inputs and outputs are not those that its header tells of")
 
 
-def _load_pt2(path: Path, device: torch.device) -> tuple[Callable[[Tensor], list[Tensor]], dict[str, Any]]:
+def _load_pt2(path: Path, device: torch.device) -> Program:
     """A program of torch.export. It can run code: for trusted files only."""
     from torch.export.passes import move_to_device_pass
 
@@ -222,7 +232,7 @@ def _load_pt2(path: Path, device: torch.device) -> tuple[Callable[[Tensor], list
         program = move_to_device_pass(program, device)
     # In a list, the module is no child: .eval() and .to() of the network must not reach it.
     modules = [program.module()]
-    return lambda image: list(modules[0](image)), header
+    return lambda image: list(modules[0](image)), header, device
 
 
 def _checked(path: Path, header: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,14 @@ def network_size(height: int, width: int, input_size: InputSize) -> tuple[int, i
     return max(MIN_SIDE, round(size[0])), max(MIN_SIDE, round(size[1]))
 
 
+def is_distorted(height: int, width: int, input_size: InputSize) -> bool:
+    """Whether an image loses its shape, by more than 1 %, when it is resized to the input."""
+    if not isinstance(input_size, tuple):
+        return False
+    stretch = (input_size[1] / input_size[0]) / (width / height)
+    return abs(stretch - 1) > 0.01
+
+
 def preprocess(rgb: Tensor, input_size: InputSize, dtype: torch.dtype = torch.float32) -> Tensor:
     """Resize (bilinear, antialiased) and normalise images on their own device.
 

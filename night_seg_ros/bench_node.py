@@ -31,7 +31,7 @@ from night_seg_ros.bench_options import (
 )
 from night_seg_ros.frame_statistics import STAGES
 from night_seg_ros.models import METHODS
-from night_seg_ros.models.checkpoint import demonstration_weights, save_checkpoint
+from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.timing import (
     count_flop,
@@ -41,6 +41,7 @@ from night_seg_ros.models.timing import (
     matrix_peak,
     percentiles,
 )
+from night_seg_ros.models.weights_options import chosen_weights
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.segmenter import PRECISIONS, choose_precision
 
@@ -103,8 +104,8 @@ def run_node(
         stamp: number % count for number, stamp in enumerate(sent_stamps["stamps"][next(iter(topics))])
     }
     with np.load(labels) as answers:
-        pairs = zip(answers["stamps"].tolist(), answers["labels"], strict=True)
-        return figures, {numbers[stamp]: image for stamp, image in pairs if stamp in numbers}
+        stamped = zip(answers["stamps"].tolist(), answers["labels"], strict=True)
+        return figures, {numbers[stamp]: image for stamp, image in stamped if stamp in numbers}
 
 
 def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +217,7 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         raise ValueError(f"segment_node runs {', '.join(METHODS)}, not {built['name']}")
     if isinstance(options.input_size, tuple):
         raise ValueError("segment_node takes an input size of one number, the shorter side")
-    weights = options.weights or demonstration_weights(options.model)
+    weights = chosen_weights(options)
     if options.build is not None:
         weights = work / "network.safetensors"
         save_checkpoint(weights, network, {})

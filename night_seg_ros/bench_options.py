@@ -16,9 +16,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from night_seg_ros.models import METHODS, build_model
-from night_seg_ros.models.checkpoint import demonstration_weights, load_model
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.inference import MIN_SIDE, InputSize, choose_device
+from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
 from night_seg_ros.segmenter import PRECISIONS
 from night_seg_ros.sources import Source, open_source
 
@@ -28,12 +29,7 @@ STREETS = 4  # drawn ones: that takes a while
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """--model, --weights, --build, --input-size; see ``open_network``."""
-    networks = parser.add_mutually_exclusive_group()
-    networks.add_argument(
-        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights (default: egnet)"
-    )
-    networks.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint")
-    networks.add_argument(
+    add_weights_options(parser).add_argument(
         "--build",
         type=_build_arguments,
         metavar="JSON",
@@ -70,17 +66,22 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """--batch, --rounds, --repeats and those of ``add_device_options``."""
+    """--batch and those of ``add_turn_options`` and ``add_device_options``."""
     parser.add_argument(
         "--batch", type=positive_int, default=1, metavar="N", help="images a call (default: 1)"
     )
+    add_turn_options(parser)
+    add_device_options(parser)
+
+
+def add_turn_options(parser: argparse.ArgumentParser) -> None:
+    """--rounds, --repeats."""
     parser.add_argument(
         "--rounds", type=positive_int, default=5, metavar="N", help="how often they take turns (default: 5)"
     )
     parser.add_argument(
         "--repeats", type=positive_int, default=5, metavar="N", help="calls of each per turn (default: 5)"
     )
-    add_device_options(parser)
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +124,7 @@ def open_network(options: argparse.Namespace) -> tuple[nn.Module, InputSize, str
         torch.manual_seed(0)
         name = ", ".join(str(value) for value in options.build.values())
         return build_model(**options.build).eval(), options.input_size, f"{name}, random weights"
-    weights = options.weights or demonstration_weights(options.model)
+    weights = chosen_weights(options)
     network, metadata = load_model(weights)
     stored = metadata.get("input_size")
     input_size = options.input_size or (tuple(stored) if isinstance(stored, list) else stored)

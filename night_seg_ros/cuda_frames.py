@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from night_seg_ros.frame_network import FrameNetwork, overlay
+from night_seg_ros.frame_network import FrameNetwork, fields_of, overlay
 from night_seg_ros.models.output import SegmentationOutput
 
 GRAPHS = 8  # each holds its frames and outputs on the device; what the network needs in between, all share
@@ -69,16 +69,17 @@ class CudaFrames:
     def submit(
         self,
         frames: list[np.ndarray],
-        fields: frozenset[str],
+        outputs: frozenset[str],
         size: tuple[int, int],
-        alpha: float | None,
+        alpha: float,
     ) -> tuple[dict[str, np.ndarray], bool, torch.cuda.Event]:
         """Start a batch; waits for the last but one before, so that no queue grows on the device.
 
         Args:
             frames: (H, W, 3) uint8 BGR, of one size.
-            fields, size: see ``FrameNetwork``.
-            alpha: weight of the colours in an overlay, which takes the field ``labels``; None: draw none.
+            outputs: some of ``FIELDS``, and ``overlay``.
+            size: see ``FrameNetwork``.
+            alpha: weight of the colours in ``overlay``, 0..1.
 
         Returns:
             The images by name, in pinned memory, which hold pixels once the event has happened; whether the
@@ -88,13 +89,13 @@ class CudaFrames:
             while len(self._in_flight) >= IN_FLIGHT:
                 self._in_flight.popleft().synchronize()
             bgr = self._upload(frames)
-            outputs = self._network.finish(self._run(bgr), bgr, fields, size)
-            images = dict(outputs.images)
-            if alpha is not None:
-                images["overlay"] = overlay(bgr, images["labels"], alpha)
+            found = self._network.finish(self._run(bgr), bgr, fields_of(outputs), size)
+            images = {name: image for name, image in found.images.items() if name in outputs}
+            if "overlay" in outputs:
+                images["overlay"] = overlay(bgr, found.images["labels"], alpha)
             downloaded, done = self._download(images)
             self._in_flight.append(done)
-        return downloaded, outputs.own_exposure, done
+        return downloaded, found.own_exposure, done
 
     def _upload(self, frames: list[np.ndarray]) -> Tensor:
         pinned = torch.empty((len(frames), *frames[0].shape), dtype=torch.uint8, pin_memory=True)

@@ -24,8 +24,8 @@ from tqdm import tqdm
 from night_seg_ros.contact_sheet import contact_sheet
 from night_seg_ros.image_files import write_image
 from night_seg_ros.models import METHODS
-from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.models.files import write_bytes, write_json
+from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.replay_report import (
     DIAGNOSTICS,
@@ -169,8 +169,11 @@ def replay(
 
 def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Do it all in the folder ``work``, then move the results to ``options.out``; returns the summary."""
-    weights = options.weights or demonstration_weights(options.model)
-    Segmenter(weights, device=options.device)  # what is wrong with these shows at once and in one line
+    weights = chosen_weights(options)
+    # What is wrong with these shows at once and in one line.
+    model = Segmenter(weights, device=options.device).model_name
+    if model not in METHODS:
+        raise ValueError(f"{weights} holds the model {model!r}: segment_node runs {', '.join(METHODS)}")
     outputs = [(LABELS, IMAGE), (EXPOSURE, IMAGE), (OVERLAY, COMPRESSED_IMAGE)]
     truth: list[np.ndarray] | None = None
     metrics = None
@@ -193,7 +196,7 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     recording = replay(
         source,
         work / "bag",
-        model=options.model,
+        model=model,
         weights=weights,
         device=options.device,
         outputs=outputs,
@@ -236,10 +239,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)"
     )
-    parser.add_argument(
-        "--model", default="egnet", choices=list(METHODS), help="the network (default: egnet)"
-    )
-    parser.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
+    add_weights_options(parser, "checkpoint (.safetensors) or .onnx program")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument("--topic", default="", help="image topic of a bag that has several")
     parser.add_argument(

@@ -14,11 +14,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from night_seg_ros.export_check import CheckFrame, compare, format_report, judge
-from night_seg_ros.models import METHODS
-from night_seg_ros.models.checkpoint import demonstration_weights, load_model
+from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.exporting import FORMATS, export_model
 from night_seg_ros.models.files import atomic_path, write_bytes
 from night_seg_ros.models.inference import MIN_SIDE, network_size
+from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
 from night_seg_ros.segmenter import Segmenter
 from night_seg_ros.sources import open_source
 from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
@@ -113,7 +113,8 @@ def export(
         }
         checkpoint = Segmenter(weights, device=device, precision="fp32", input_size=size)
         program = Segmenter(temporary, device=device, precision="fp32", trust_pt2=True)
-        report["device"] = str(program.device)
+        report["device"] = str(checkpoint.device)
+        report["program_device"] = str(program.network_device)
         metrics = (SegmentationMetrics(), SegmentationMetrics()) if frames.labelled else None
         bar = tqdm(frames.frames, "check", total=frames.total, unit="frame")
         report |= compare(checkpoint, program, bar, metrics)
@@ -126,7 +127,7 @@ def export(
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg export``."""
     options = _parse(argv)
-    weights = options.weights or demonstration_weights(options.model)
+    weights = chosen_weights(options)
     _, metadata = load_model(weights)
     size = None
     if not options.dynamic:
@@ -168,11 +169,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--format", choices=list(FORMATS), required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.onnx or FILE.pt2")
-    networks = parser.add_mutually_exclusive_group()
-    networks.add_argument(
-        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights"
-    )
-    networks.add_argument("--weights", type=Path, help="checkpoint to use instead of demonstration weights")
+    add_weights_options(parser)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(
         "--size",

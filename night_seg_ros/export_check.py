@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from night_seg_ros.models.inference import InputSize
+from night_seg_ros.models.inference import is_distorted
 from night_seg_ros.segmenter import Segmentation, Segmenter
 
 MIN_AGREEMENT = 0.999  # share of the pixels that must have the same label
@@ -58,8 +58,9 @@ def compare(
         answers = [segmenter(frame.bgr, ("labels", *differences)) for segmenter in (checkpoint, program)]
         names.append(frame.name)
         agreements.append(float(np.mean(answers[0].labels == answers[1].labels)))
-        pixels.append(frame.bgr.shape[0] * frame.bgr.shape[1])
-        distorted += _is_distorted(frame.bgr, program.input_size)
+        height, width = frame.bgr.shape[:2]
+        pixels.append(height * width)
+        distorted += is_distorted(height, width, program.input_size)
         for name, found in differences.items():
             found += _largest_difference(*(getattr(answer, name) for answer in answers))
         if metrics is not None:
@@ -100,8 +101,9 @@ def judge(report: dict[str, Any]) -> None:
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """The report of ``compare`` as a short table for people."""
+    """The report of ``compare``, and the devices of both, as a short table for people."""
     rows = {
+        "devices": f"checkpoint on {report['device']}, program on {report['program_device']}",
         "frames": str(report["frames"]),
         "equal labels": _percent(report["agreement"]),
         "in the worst frame": f"{_percent(report['lowest_agreement'])} ({report['lowest_frame']})",
@@ -116,14 +118,6 @@ def format_report(report: dict[str, Any]) -> str:
         rows["mIoU, program"] = _percent(report["miou_program"])
         rows["change"] = f"{100 * report['miou_change']:+.3f} points"
     return "\n".join(f"{name:<20}{value}" for name, value in rows.items())
-
-
-def _is_distorted(bgr: np.ndarray, input_size: InputSize) -> bool:
-    """Whether a frame loses its shape, by more than 1 %, when it is resized to the input."""
-    if not isinstance(input_size, tuple):
-        return False
-    stretch = (input_size[1] / input_size[0]) / (bgr.shape[1] / bgr.shape[0])
-    return abs(stretch - 1) > 0.01
 
 
 def _largest_difference(first: np.ndarray | None, second: np.ndarray | None) -> list[int]:

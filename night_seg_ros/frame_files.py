@@ -60,7 +60,7 @@ def write_results(
     draw: Callable[[Frame], np.ndarray],
     codec: str,
     on_error: Callable[[str], None],
-) -> None:
+) -> int:
     """Go through all frames of the sources; of each video and bag, write ``NAME_RESULT.mp4`` into ``out``.
 
     Args:
@@ -69,7 +69,11 @@ def write_results(
         draw: gives the picture of a frame of a video or bag, (H, W, 3) uint8 BGR.
         codec: of the videos, see ``image_files.CODECS``.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
+
+    Returns:
+        How many images, videos and bags have results.
     """
+    done = 0
     with tqdm(total=sum(len(source) for source in sources), desc=result, unit="frame") as bar:
         for source in sources:
             try:
@@ -77,13 +81,18 @@ def write_results(
                     for frame in source.frames(on_error):
                         write(frame)
                         bar.update()
+                        done += 1
                     continue
+                frames = 0
                 with VideoFile(out / f"{source.name}_{result}.mp4", source.rate, codec) as video:
                     for frame in source.frames(on_error):
                         video.write(draw(frame))
                         bar.update()
+                        frames += 1
+                done += frames > 0
             except SourceError as error:
                 on_error(str(error))
+    return done
 
 
 def check_names(sources: list[Source], out: Path, result: str) -> None:

@@ -90,6 +90,11 @@ class FrameNetwork:
         )
 
 
+def fields_of(outputs: frozenset[str]) -> frozenset[str]:
+    """The fields that outputs are made of: themselves, and ``overlay`` of labels."""
+    return outputs - {"overlay"} | {"labels"} if "overlay" in outputs else outputs
+
+
 def overlay(bgr: Tensor, labels: Tensor, alpha: float) -> Tensor:
     """Lay the class colours over frames, on their device.
 

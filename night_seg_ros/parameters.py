@@ -17,10 +17,11 @@ class Parameter:
     """One parameter.
 
     Attributes:
-        default: its value where nobody gives one; its type is the parameter's type.
+        default: its value where nobody gives one; its type is the parameter's type, but that a float may
+            also be given as a whole number.
         description: what it does.
         choices: the values it may have; empty: any.
-        limits: smallest and largest value of a number.
+        limits: smallest and largest value of a number; every float has them.
         when: from when on a change counts: ``now``; the next ``configure``; the next ``start`` of the node;
             ``never``, since it only tells something.
     """
@@ -86,9 +87,15 @@ def check_value(name: str, value: Any) -> None:
     Raises:
         ValueError: the parameter can't have this value.
     """
-    choices = PARAMETERS[name].choices
-    if choices and value not in choices:
-        raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(choices)}")
+    parameter = PARAMETERS[name]
+    if parameter.choices and value not in parameter.choices:
+        raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(parameter.choices)}")
+    if isinstance(parameter.default, float):
+        assert parameter.limits is not None
+        low, high = parameter.limits
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:
+            raise ValueError(f"{name} is {value!r}: give a number from {low:g} to {high:g}")
     if name == "image_topics":
         name_cameras(value)
 

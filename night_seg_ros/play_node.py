@@ -41,7 +41,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from night_seg_ros.conversion import array_to_image
-from night_seg_ros.sources import IMAGE, Bag, BagMessage, open_source, read_stamp, replace_stamp
+from night_seg_ros.sources import IMAGE, Bag, BagMessage, SourceError, open_source, read_stamp, replace_stamp
 
 DEFAULT_TOPIC = "/camera/image_raw"
 STAMPS = ("recorded", "now")
@@ -115,6 +115,7 @@ class PlayNode(Node):
         self.source = open_source(values["input"], topic=values["topic"], fps=values["fps"])
         self.sent = 0
         self.unanswered = 0
+        self.skipped = 0
         self._rate: float = values["rate"]
         self._duration: float = values["duration"] or math.inf
         self._loop: bool = values["loop"]
@@ -164,7 +165,7 @@ class PlayNode(Node):
 
         Raises:
             PlayError: nobody listened within ``start_timeout``.
-            SourceError: the input turned out to be damaged.
+            SourceError: the input turned out to be damaged, or none of its images can be read.
         """
         self._wait_for_listeners()
         start = time.monotonic()
@@ -176,6 +177,8 @@ class PlayNode(Node):
         )
         with bar:
             self._play_once(bar)
+            if self.skipped and not self.sent:
+                raise SourceError(f"{self.source.path}: none of its images can be read: nothing was played")
             while self._loop and self.context.ok():
                 self._play_once(bar)
         took = time.monotonic() - start
@@ -184,7 +187,9 @@ class PlayNode(Node):
             self._image_publisher.wait_for_all_acked(Duration(seconds=1))
             self._sleep_until(time.monotonic() + _SETTLE_S)
         without = f", {self.unanswered} of them without an answer" if self._answer_topic else ""
-        print(f"played {self.sent} frames in {took:.1f} s{without}", flush=True)
+        frames = f"{self.sent} {'frame' if self.sent == 1 else 'frames'}"
+        skipped = f", {self.skipped} skipped that can't be read" if self.skipped else ""
+        print(f"played {frames} in {took:.1f} s{without}{skipped}", flush=True)
 
     def _play_once(self, bar: tqdm) -> None:
         """Publish the source from its first message to its last."""
@@ -225,11 +230,16 @@ class PlayNode(Node):
             yield from self.source.messages()
             return
         start_ns = time.time_ns()
-        for frame in self.source.frames(on_error=self.get_logger().error):
+        for frame in self.source.frames(self._skip):
             header = Header(frame_id=self._frame_id)
             header.stamp.sec, header.stamp.nanosec = divmod(start_ns + frame.stamp_ns, 10**9)
             data = serialize_message(array_to_image(frame.image, "bgr8", header))
             yield BagMessage(self.topic, IMAGE, frame.stamp_ns, data)
+
+    def _skip(self, problem: str) -> None:
+        """Told of an image that can't be read."""
+        self.skipped += 1
+        self.get_logger().error(problem)
 
     def _wait_for_listeners(self) -> None:
         """Return when the subscribers, and the publisher of the answers, are there."""

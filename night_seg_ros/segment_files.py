@@ -7,18 +7,19 @@ and, from networks that relight it, ``NAME_relit.png``; a video or a bag ``NAME_
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from night_seg_ros.frame_files import Skipped, check_names, parse_options, write_results
 from night_seg_ros.image_files import write_image
-from night_seg_ros.models import METHODS
-from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.models.exported import TRUST_PT2
-from night_seg_ros.segmenter import Segmenter
-from night_seg_ros.sources import Frame, Source, open_source
+from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
+from night_seg_ros.segmenter import Segmentation, Segmenter
+from night_seg_ros.sources import Frame, Source, SourceError, open_source
 
 
 def segment_files(
@@ -32,6 +33,8 @@ def segment_files(
 ) -> None:
     """Segment all frames of the sources into files under ``out``.
 
+    Prints one warning if frames lose their shape on the way to the network.
+
     Args:
         alpha: weight of the class colours in the overlays, 0..1.
         codec: of the videos, see ``image_files.CODECS``.
@@ -39,49 +42,52 @@ def segment_files(
 
     Raises:
         ValueError: two inputs would give results of one name, or results would land among the inputs.
+        SourceError: nothing at all could be read.
     """
 
+    warned = False
+
+    def segment(frame: Frame, outputs: tuple[str, ...]) -> Segmentation:
+        nonlocal warned
+        height, width = frame.image.shape[:2]
+        if not warned and (warning := segmenter.distortion((height, width))):
+            tqdm.write(f"warning: {warning}", file=sys.stderr)
+            warned = True
+        return segmenter(frame.image, outputs, alpha=alpha)
+
     def write(frame: Frame) -> None:
-        _segment_image(frame, segmenter, out, alpha)
+        _write_images(out, frame.name, segment(frame, ("labels", "exposure", "relit", "overlay")))
 
     def draw(frame: Frame) -> np.ndarray:
-        drawn = segmenter(frame.image, ("overlay",), alpha=alpha).overlay
+        drawn = segment(frame, ("overlay",)).overlay
         assert drawn is not None
         return drawn
 
     check_names(sources, out, "overlay")
-    write_results(sources, out, "overlay", write=write, draw=draw, codec=codec, on_error=on_error)
+    if not write_results(sources, out, "overlay", write=write, draw=draw, codec=codec, on_error=on_error):
+        raise SourceError("no frame could be read: there is nothing to segment")
 
 
-def _segment_image(frame: Frame, segmenter: Segmenter, out: Path, alpha: float) -> None:
-    result = segmenter(frame.image, ("labels", "exposure", "relit", "overlay"), alpha=alpha)
+def _write_images(out: Path, name: str, result: Segmentation) -> None:
     assert result.labels is not None and result.exposure is not None and result.overlay is not None
-    write_image(out / f"{frame.name}_labels.png", result.labels)
-    write_image(out / f"{frame.name}_exposure.png", result.exposure)
+    write_image(out / f"{name}_labels.png", result.labels)
+    write_image(out / f"{name}_exposure.png", result.exposure)
     if result.relit is not None:
-        write_image(out / f"{frame.name}_relit.png", result.relit)
-    write_image(out / f"{frame.name}_overlay.png", result.overlay)
+        write_image(out / f"{name}_relit.png", result.relit)
+    write_image(out / f"{name}_overlay.png", result.overlay)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg segment``; exit status 1 if something could not be read."""
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
-    networks = parser.add_mutually_exclusive_group()
-    networks.add_argument(
-        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights"
-    )
-    networks.add_argument(
-        "--weights",
-        type=Path,
-        help="checkpoint or exported program (.onnx, .pt2) to use instead of demonstration weights",
-    )
+    add_weights_options(parser, "checkpoint (.safetensors) or exported program (.onnx, .pt2)")
     parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
     options = parse_options(parser, argv)
 
     sources = [open_source(path, topic=options.topic) for path in options.paths]
     segmenter = Segmenter(
-        options.weights or demonstration_weights(options.model),
+        chosen_weights(options),
         device=options.device,
         precision=options.precision,
         trust_pt2=options.trust_pt2,

@@ -75,7 +75,11 @@ class SegmentNode(LifecycleNodeMixin, Node):
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         for name, parameter in PARAMETERS.items():
             never = parameter.when == "never"
-            self.declare_parameter(name, parameter.default, _descriptor(parameter), ignore_override=never)
+            declared = self.declare_parameter(
+                name, parameter.default, _descriptor(parameter), ignore_override=never
+            )
+            if isinstance(parameter.default, float):  # rclpy checks types and limits of the others
+                check_value(name, declared.value)
         self._warn_of_unknown_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
 
@@ -205,7 +209,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self._segmenter = segmenter
         self.get_logger().info(
             f"configured: {segmenter.model_name} from {weights} ({segmenter.weights_hash}) "
-            f"on {segmenter.device} in {segmenter.precision}"
+            f"on {segmenter.network_device} in {segmenter.precision}"
         )
 
     def _release(self) -> None:
@@ -245,8 +249,12 @@ class SegmentNode(LifecycleNodeMixin, Node):
         segmenter = self._segmenter
         assert segmenter is not None
         for size, cameras in Counter(camera.size for camera in self._cameras).items():
+            if size is None:
+                continue
+            if (size, 1) not in self._warm and (warning := segmenter.distortion(size)):
+                self.get_logger().warning(warning)
             for batch in range(1, cameras + 1):
-                if size is None or (size, batch) in self._warm:
+                if (size, batch) in self._warm:
                     continue
                 self._warm.add((size, batch))
                 try:
@@ -286,8 +294,10 @@ class SegmentNode(LifecycleNodeMixin, Node):
         values = {"model": self._value("model"), "weights": self._weights if segmenter else ""}
         if segmenter:
             values["weights_hash"] = segmenter.weights_hash
-            values["device"] = str(segmenter.device)
+            values["device"] = str(segmenter.network_device)
             values["precision"] = segmenter.precision
+            if segmenter.device.type == "cuda":
+                values["device_memory_mib"] = f"{torch.cuda.memory_reserved(segmenter.device) / 2**20:.0f}"
         level, text = self._judge()
         statuses = [camera.diagnose(level, text, values) for camera in self._cameras]
         if not statuses:
@@ -328,14 +338,16 @@ class SegmentNode(LifecycleNodeMixin, Node):
                 self.get_logger().warning(f"unknown parameter {name}: {advice}")
 
     def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        value = self.get_parameter(name).value
+        return float(value) if isinstance(PARAMETERS[name].default, float) else value
 
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         description=parameter.description,
         read_only=parameter.when in ("start", "never"),
-        dynamic_typing=parameter.default == [],  # rclpy would take an empty list for one of bytes
+        # rclpy would refuse 1 for 1.0, and take an empty list for one of bytes.
+        dynamic_typing=isinstance(parameter.default, float) or parameter.default == [],
     )
     if parameter.choices:
         descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
@@ -356,7 +368,7 @@ def main(args: list[str] | None = None) -> int:
     rclpy.init(args=args)
     try:
         node = SegmentNode()
-    except ParameterException as error:
+    except (ParameterException, ValueError) as error:
         rclpy.logging.get_logger("segment_node").fatal(str(error))
         rclpy.shutdown()
         return 1

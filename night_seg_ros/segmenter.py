@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from night_seg_ros.cuda_frames import CudaFrames
-from night_seg_ros.frame_network import FIELDS, FrameNetwork
+from night_seg_ros.frame_network import FIELDS, FrameNetwork, fields_of
 from night_seg_ros.models.checkpoint import check_classes
 from night_seg_ros.models.classes import NUM_CLASSES, PALETTE
 from night_seg_ros.models.cpu_fusion import can_fuse
@@ -24,6 +24,8 @@ from night_seg_ros.models.inference import (
     InputSize,
     choose_device,
     computes_in_bf16,
+    is_distorted,
+    network_size,
 )
 from night_seg_ros.models.inference_graph import inference_graph
 
@@ -112,6 +114,7 @@ class Segmenter:
 
     Attributes:
         device, precision: what was chosen.
+        network_device: where the network runs: ``device``, or the CPU if onnxruntime can't run it there.
         model_name: such as ``egnet``.
         metadata: of the file; empty for a module.
         weights_hash: first 12 hex digits of the file's SHA-256; empty for a module.
@@ -132,6 +135,7 @@ class Segmenter:
         trust_pt2: bool = False,
     ) -> None:
         self.device = choose_device(device)
+        self.network_device = self.device
         self.metadata: dict[str, Any] = {}
         self.weights_hash = ""
         if isinstance(model_or_weights, nn.Module):
@@ -147,6 +151,7 @@ class Segmenter:
         if isinstance(model, ExportedNetwork):
             model.check_use(precision, self.input_size)
             precision = "fp32"
+            self.network_device = model.device
         # A program that was exported for one size takes one image at a time.
         self._largest_batch = 1 if isinstance(model, ExportedNetwork) and model.size else None
         self.precision = choose_precision(precision, self.device)
@@ -257,38 +262,56 @@ class Segmenter:
         for _ in range(2 if self._cuda else 1):  # what comes again is worth a CUDA graph
             self(frames)
 
+    def distortion(self, size: tuple[int, int]) -> str:
+        """What a user should know of frames that lose their shape on the way to the network.
+
+        Args:
+            size: (height, width) of the frames.
+
+        Returns:
+            A warning; empty if they keep their shape.
+        """
+        if not is_distorted(*size, self.input_size):
+            return ""
+        height, width = network_size(*size, self.input_size)
+        advice = (
+            "export the program with --size for this shape, or --dynamic"
+            if self._largest_batch
+            else "an input size of one number, the shorter side, keeps it"
+        )
+        return (
+            f"frames of {size[1]}x{size[0]} lose their shape: the network sees them at {width}x{height}, and "
+            f"recognises less; {advice}"
+        )
+
     def _start(
         self, frames: list[np.ndarray], outputs: frozenset[str], size: tuple[int, int] | None, alpha: float
     ) -> tuple[list[Segmentation], torch.cuda.Event | None]:
         """Start frames of one size in one batch; the event after which their arrays hold pixels, if any."""
         size = size or (frames[0].shape[0], frames[0].shape[1])
-        with_overlay = "overlay" in outputs
-        fields = outputs - {"overlay"} | ({"labels"} if with_overlay else set())
         event = None
         if self._cuda is None:
-            images, own_exposure = self._compute(frames, fields, size)
-            if with_overlay:
-                pairs = zip(frames, images["labels"], strict=True)
-                images["overlay"] = np.stack([overlay(frame, labels, alpha) for frame, labels in pairs])
+            images, own_exposure = self._compute(frames, outputs, size, alpha)
         else:
-            images, own_exposure, event = self._cuda.submit(
-                frames, fields, size, alpha if with_overlay else None
-            )
-        given = {name: image for name, image in images.items() if name in outputs}
-        own = own_exposure and "exposure" in given
+            images, own_exposure, event = self._cuda.submit(frames, outputs, size, alpha)
+        own = own_exposure and "exposure" in images
         segmentations = [
-            Segmentation(has_own_exposure=own, **{name: image[index] for name, image in given.items()})
+            Segmentation(has_own_exposure=own, **{name: image[index] for name, image in images.items()})
             for index in range(len(frames))
         ]
         return segmentations, event
 
     @torch.inference_mode()
     def _compute(
-        self, frames: list[np.ndarray], fields: frozenset[str], size: tuple[int, int]
+        self, frames: list[np.ndarray], outputs: frozenset[str], size: tuple[int, int], alpha: float
     ) -> tuple[dict[str, np.ndarray], bool]:
-        """The network's images on the CPU, by name, and whether it has an exposure map."""
-        outputs = self.network(torch.from_numpy(np.stack(frames)), fields, size)
-        return {name: image.numpy() for name, image in outputs.images.items()}, outputs.own_exposure
+        """The images on the CPU, by name, and whether the network has an exposure map."""
+        found = self.network(torch.from_numpy(np.stack(frames)), fields_of(outputs), size)
+        images = {name: image.numpy() for name, image in found.images.items()}
+        if "overlay" in outputs:
+            pairs = zip(frames, images["labels"], strict=True)
+            images["overlay"] = np.stack([overlay(frame, labels, alpha) for frame, labels in pairs])
+        return {name: image for name, image in images.items() if name in outputs}, found.own_exposure
 
 
 def choose_precision(precision: str, device: torch.device) -> str:

@@ -16,6 +16,8 @@ from rosbags.rosbag2 import Reader
 
 from night_seg_ros import cli
 from night_seg_ros.contact_sheet import Row, contact_sheet
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES, PALETTE
 from night_seg_ros.node_processes import NodeError, NodeProcesses
 from night_seg_ros.sources import open_source, read_stamp
@@ -95,7 +97,9 @@ def test_synthetic_drive(weights: Path, tmp_path: Path) -> None:
     assert f"| mIoU against the scene's truth | {100 * summary['miou']:.1f} % |" in page
 
 
-def test_compressed_bag_with_an_unreadable_frame(weights: Path, tmp_path: Path) -> None:
+def test_compressed_bag_with_an_unreadable_frame(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_checkpoint(weights, build_model("dannet", backbone="resnet10"), {})
     messages = []
     for index, image in enumerate(pictures(4, 40, 64)):
         stamp = START + index * 10 * STEP  # one a second: slow enough that none is dropped
@@ -106,7 +110,7 @@ def test_compressed_bag_with_an_unreadable_frame(weights: Path, tmp_path: Path) 
     out = tmp_path / "demo"
     bag = write_bag(tmp_path / "drive", messages)
     summary = demo(weights, out, bag, "--realtime", "--device", "cpu")
-    assert summary["frames_in"] == 4
+    assert (summary["model"], summary["frames_in"]) == ("dannet", 4)
     assert summary["frames_rejected"] == 1
     assert summary["frames_processed"] + summary["frames_dropped"] == 3
     assert "miou" not in summary
@@ -120,8 +124,10 @@ def test_what_is_wrong_is_told_before_anything_starts(
 ) -> None:
     bag = drive(tmp_path / "drive", pictures(1))
     (tmp_path / "bad.safetensors").write_bytes(b"bad")
+    save_checkpoint(tmp_path / "day.safetensors", build_model("pspnet", backbone="resnet10"), {})
     for arguments, problem in (
         (["--weights", tmp_path / "bad.safetensors"], "bad.safetensors"),
+        (["--weights", tmp_path / "day.safetensors"], "'pspnet': segment_node runs egnet, dannet, bimix"),
         ([tmp_path / "missing", "--weights", weights], "missing: no such file or folder"),
         ([bag, "--weights", weights, "--topic", "/other"], "no image topic /other"),
         ([bag, "--weights", weights, "--device", "abacus"], "abacus"),

@@ -159,6 +159,20 @@ def test_one_size_is_one_size(program: Callable[..., Path], file_format: str) ->
         Segmenter(path, device="cpu", input_size=64, trust_pt2=True)
     with pytest.raises(ValueError, match="fp32 only"):
         Segmenter(path, device="cpu", precision="bf16", trust_pt2=True)
+    segmenter = Segmenter(path, device="cpu", trust_pt2=True)
+    warning = segmenter.distortion((67, 67))
+    assert warning.startswith("frames of 67x67 lose their shape: the network sees them at 67x45")
+    assert warning.endswith("export the program with --size for this shape, or --dynamic")
+    assert segmenter.distortion((90, 134)) == ""
+
+
+def test_onnxruntime_without_cuda(program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = program("egnet", "onnx", SIZE)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.warns(UserWarning, match="onnxruntime can't use CUDA here, so the network runs on the CPU"):
+        network, _ = load_network(path, torch.device("cuda"))
+    assert isinstance(network, ExportedNetwork) and network.device == torch.device("cpu")
+    assert load(path).device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
@@ -214,9 +228,11 @@ def test_command(
     assert report["distorted_frames"] == 2 and report["relit_difference"] is None
     printed = capsys.readouterr().out
     assert "input of 71x40 (that of 1920x1080 frames" in printed and "equal labels" in printed
+    assert "checkpoint on cpu, program on cpu" in printed
     trust = ["--trust-pt2"] if file_format == "pt2" else []
     arguments = ["segment", str(frames), "--weights", str(out), "--out", str(tmp_path / "labels"), *trust]
     assert cli.main([*arguments, "--device", "cpu"]) == 0
+    assert capsys.readouterr().err.count("lose their shape") == 1
     bgr = cv2.imread(str(frames / "frame1.png"))
     written = cv2.imread(str(tmp_path / "labels" / "frame1_labels.png"), cv2.IMREAD_UNCHANGED)
     segmenter = Segmenter(checkpoint, device="cpu", precision="fp32", input_size=(40, 71))
@@ -458,5 +474,9 @@ def test_bad_inputs(
     assert "none.safetensors" in capsys.readouterr().err
     assert export("pt2", tmp_path / "a.pt2", checkpoint, "--frames", tmp_path / "none") == 1
     assert "none: no such file or folder" in capsys.readouterr().err
+    (tmp_path / "there.onnx").write_bytes(b"")
+    assert export("pt2", tmp_path / "a.pt2", tmp_path / "there.onnx", "--frames", frames) == 1
+    error = capsys.readouterr().err
+    assert "there.onnx is an exported program: give the checkpoint (.safetensors)" in error
     assert not (tmp_path / "a.pt2").exists()
     load_model(checkpoint)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.parameters import PARAMETERS, name_cameras
+from night_seg_ros.parameters import PARAMETERS, check_value, name_cameras
 
 CONFIG = Path(__file__).resolve().parents[1] / "config" / "segment.yaml"
 
@@ -31,6 +31,18 @@ def test_defaults_are_within_choices_and_limits() -> None:
         if parameter.limits:
             low, high = parameter.limits
             assert low <= parameter.default <= high, name
+        else:
+            assert not isinstance(parameter.default, float), name
+
+
+def test_a_float_may_be_a_whole_number() -> None:
+    for value in (0, 0.0, 0.3, 1, 1.0):
+        check_value("overlay_alpha", value)
+    for value in (-1, 2, 1.1, float("nan"), float("inf"), True, "1", None, [1.0]):
+        with pytest.raises(ValueError, match="^overlay_alpha is .*: give a number from 0 to 1$"):
+            check_value("overlay_alpha", value)
+    with pytest.raises(ValueError, match="give a number from 0.1 to 3600"):
+        check_value("frame_timeout", 0)
 
 
 def test_class_names_and_palette_are_those_of_the_models() -> None:

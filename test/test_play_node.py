@@ -149,7 +149,9 @@ def test_stamp_now_keeps_pairs_and_the_rest(
         assert [replace_stamp(data, 0) for data in new] == [replace_stamp(data, 0) for data in old]
 
 
-def test_folder_and_video_become_bgr8(tmp_path: Path, ros: None, listen: Callable[..., Listener]) -> None:
+def test_folder_and_video_become_bgr8(
+    tmp_path: Path, ros: None, listen: Callable[..., Listener], capsys: pytest.CaptureFixture[str]
+) -> None:
     images = pictures(3, 35, 51)
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -158,7 +160,9 @@ def test_folder_and_video_become_bgr8(tmp_path: Path, ros: None, listen: Callabl
     (folder / "1b.png").write_text("damaged")
     listener = listen({"/camera/image_raw": IMAGE, "/rear": IMAGE})
     before = time.time_ns()
-    play(folder, frame_id="front", fps=4.0)
+    node = play(folder, frame_id="front", fps=4.0)
+    assert (node.sent, node.skipped) == (3, 1)
+    assert " s, 1 skipped that can't be read" in capsys.readouterr().out
     messages = [deserialize_message(data, Image) for _, data in listener.wait_for(3)]
     for message, image in zip(messages, images, strict=True):
         assert (message.encoding, message.header.frame_id) == ("bgr8", "front")
@@ -195,6 +199,14 @@ def test_nobody_listens(tmp_path: Path, ros: None) -> None:
     with pytest.raises(PlayError, match="0 of 1 subscribers of /camera/image_raw: nothing was played"):
         play(bag, start_timeout=0.2)
     assert play(bag, wait_for_subscribers=False).sent == 2
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_nothing_readable_is_an_error(tmp_path: Path, ros: None, loop: bool) -> None:
+    (tmp_path / "0.png").write_text("damaged")
+    (tmp_path / "1.png").write_text("damaged")
+    with pytest.raises(SourceError, match="none of its images can be read: nothing was played"):
+        play(tmp_path, wait_for_subscribers=0, loop=loop)
 
 
 def test_answer_topic_never_sends_ahead(tmp_path: Path, ros: None, listen: Callable[..., Listener]) -> None:
@@ -293,6 +305,11 @@ def test_command_line(tmp_path: Path, ros_domain: int, listen: Callable[..., Lis
     )
     assert missing.returncode == 1
     assert missing.stderr == "play_node: /missing: no such file or folder\n"
+    (tmp_path / "bad.png").write_text("damaged")
+    arguments = [str(tmp_path / "bad.png"), "--wait-for-subscribers", "0"]
+    unreadable = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60)
+    assert unreadable.returncode == 1
+    assert unreadable.stderr.endswith("none of its images can be read: nothing was played\n")
 
     bag = drive(tmp_path / "drive", pictures(2))
     listener = listen({"/front": IMAGE})

@@ -11,6 +11,8 @@ from bag_files import drive, pictures
 
 from night_seg_ros import cli
 from night_seg_ros.image_files import VideoFile, fit, write_image
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.segmenter import OUTPUTS, Segmenter
 from night_seg_ros.sources import open_source
 
@@ -77,6 +79,31 @@ def test_unreadable_image_is_skipped_and_told(
     captured = capsys.readouterr()
     assert f"skipped {frames / 'frame0b.jpg'}: cannot decode this image" in captured.err
     assert "1 of the inputs could not be read" in captured.out
+
+
+def test_nothing_to_read(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    assert segment(weights, tmp_path / "out", tmp_path / "bad.png") == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == (
+        "night-seg segment: no frame could be read: there is nothing to segment"
+    )
+    assert "done" not in said.out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("size", "count"), [([40, 64], 1), ([40, 60], 0), (40, 0)])
+def test_distorted_frames_are_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: object, count: int
+) -> None:
+    for index in range(3):
+        write_image(tmp_path / "frames" / f"{index}.png", pictures(1, 90, 134 + index % 2)[0])
+    weights = tmp_path / "weights.safetensors"
+    save_checkpoint(weights, build_model("egnet", backbone="resnet10"), {"input_size": size})
+    assert segment(weights, tmp_path / "out", tmp_path / "frames") == 0
+    said = capsys.readouterr().err
+    assert said.count("lose their shape") == said.count("the network sees them at 64x40") == count
+    assert said.count("warning: frames of 134x90") == count
 
 
 def test_results_never_overwrite_one_another(

@@ -327,6 +327,61 @@ def test_parameters_refuse_what_they_do_not_know(bench) -> None:
     assert "known: raw, compressed" in results[0].reason
 
 
+def test_floats_may_be_whole_numbers(bench, weights: Path) -> None:
+    b = bench(weights=str(weights), batch_deadline=0, overlay_alpha=1, frame_timeout=30, diagnostics_period=1)
+    b.until_active()
+    b.listen("overlay")
+    frame, header = scene(40, 60), new_header()
+    b.camera().publish(array_to_image(frame, "bgr8", header))
+    overlay = Segmenter(weights, device="cpu", precision="fp32")(frame, OUTPUTS, alpha=1.0).overlay
+    assert bytes(b.answer("overlay", header).data) == overlay.tobytes()
+    results = b.set(overlay_alpha=0, batch_deadline=True)
+    assert [result.successful for result in results] == [True, False]
+    assert results[1].reason == "batch_deadline is True: give a number from 0 to 1"
+    assert "give a number" in b.set(overlay_alpha="half")[0].reason
+    header = new_header()
+    b.camera().publish(array_to_image(frame, "bgr8", header))
+    assert bytes(b.answer("overlay", header).data) == frame.tobytes()
+    (limits,) = b.node.describe_parameter("overlay_alpha").floating_point_range
+    assert (limits.from_value, limits.to_value) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("overlay_alpha:=half", "overlay_alpha is 'half': give a number from 0 to 1"),
+        ("diagnostics_period:=0", "diagnostics_period is 0: give a number from 0.1 to 3600"),
+        ("jpeg_quality:=high", "'jpeg_quality' to 'high' of type 'STRING', expecting type 'INTEGER'"),
+    ],
+)
+def test_a_wrong_type_at_the_start_is_told(
+    ros_domain: int, value: str, problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        assert segment_node.main(["--ros-args", "-p", value]) == 1
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    (said,) = capfd.readouterr().err.splitlines()
+    assert "[FATAL]" in said
+    assert problem in said
+
+
+def test_a_size_that_gets_distorted_is_told_once(bench, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_checkpoint(weights, build_model("egnet", backbone="resnet10"), {"input_size": [64, 128]})
+    b = bench(weights=str(weights))
+    b.until_active()
+    b.listen("labels")
+    for size in [(64, 128), (48, 64), (48, 64), (60, 60), (48, 64)]:
+        header = new_header()
+        b.camera().publish(array_to_image(scene(*size), "bgr8", header))
+        b.answer("labels", header)
+    warnings = b.logged("lose their shape: the network sees them at 128x64")
+    assert [line.partition("frames of ")[2].split()[0] for line in warnings] == ["64x48", "60x60"]
+    assert all("[WARN]" in line for line in warnings)
+
+
 def test_openmp_is_told_to_wait_passively_before_it_is_loaded() -> None:
     code = """
 import os, sys

@@ -222,6 +222,27 @@ def test_a_run_goes_on_as_it_was_begun(
         assert (out / "recipe.yaml").read_bytes() == before
 
 
+def test_a_refusal_leaves_the_run_as_it_was(streets: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(recipe(streets, out, **{"schedule.iterations": 1})) == 0
+    checkpoint = tmp_path / "model.safetensors"
+    checkpoint.write_bytes((out / "model.safetensors").read_bytes())
+
+    def refused(message: str, **changes: object) -> None:
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        assert main([*recipe(streets, out, **{"schedule.iterations": 9}, **changes), "--resume"]) == 1
+        assert message in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+    refused("but 9 is wanted now", **{"run.seed": 9})
+    refused("began with another model.checkpoint", **{"model.checkpoint": checkpoint})
+    refused("sources of one name", **{"data.validation": json.dumps([{"dataset": "synthetic"}] * 2)})
+    (out / "state.pt").write_bytes(b"damaged")
+    refused("can't be read")
+    (out / "state.pt").unlink()
+    refused("nothing to resume")
+
+
 def test_a_damaged_state_is_named(streets: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "run"
     out.mkdir()

@@ -16,9 +16,9 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from night_seg_ros.models.files import write_bytes
 from night_seg_ros.training.datasets import DataError
-from night_seg_ros.training.engine import Method
+from night_seg_ros.training.engine import Engine, Method
 
-# The class of each method, which with its training function stands in the module train_NAME.
+# The class of each method, which with its function NAME_training stands in the module train_NAME.
 METHODS = {"egnet": "EGNetMethod", "source": "SourceMethod", "dannet": "DANNetMethod", "bimix": "BiMixMethod"}
 
 # What a trained model does not depend on.
@@ -59,9 +59,9 @@ def main(argv: list[str]) -> int:
     return run_training(training_function(argv[0]), f"night-seg train {argv[0]}", argv[1:])
 
 
-def training_function(method: str) -> Callable[..., Path]:
-    """The function that trains a method of ``METHODS``; its arguments are the sections of the recipe."""
-    function: Callable[..., Path] = getattr(_module(method), f"train_{method}")
+def training_function(method: str) -> Callable[..., Engine]:
+    """The function that sets up the training of a method; its arguments are the sections of the recipe."""
+    function: Callable[..., Engine] = getattr(_module(method), f"{method}_training")
     return function
 
 
@@ -75,14 +75,15 @@ def _module(method: str) -> ModuleType:
     return importlib.import_module(f"night_seg_ros.training.train_{method}")
 
 
-def run_training(function: Callable[..., Path], program: str, argv: list[str] | None) -> int:
-    """Call a training function with the values of a recipe and of the command line.
+def run_training(function: Callable[..., Engine], program: str, argv: list[str] | None) -> int:
+    """Train with the values of a recipe and of the command line.
 
     The recipe in force is kept as ``recipe.yaml`` in the run's folder. A folder that holds a run already
-    is left alone unless ``--resume`` is given. Of several processes, rank 0 alone writes and reports success.
+    is left alone unless ``--resume`` is given and the run can go on. Of several processes, rank 0 alone
+    writes and reports success.
 
     Args:
-        function: its arguments are the sections of the recipe, and ``resume``.
+        function: sets the training up; its arguments are the sections of the recipe, and ``resume``.
         program: as the user calls it.
         argv: the command line, or None for the process's own.
     """
@@ -102,8 +103,10 @@ def run_training(function: Callable[..., Path], program: str, argv: list[str] | 
     try:
         if arguments.resume:
             check_same(out / "recipe.yaml", yaml.safe_load(written), MAY_CHANGE)
+        engine = function(**values)
+        # Not before the engine has accepted it all: a refused recipe must not replace the run's own.
         rank_zero_only(write_bytes)(out / "recipe.yaml", written.encode())
-        model = function(**values)
+        model = engine.train()
     except (OSError, ValueError, FloatingPointError) as error:
         # From a worker process, the message comes behind that process's traceback.
         message = str(error).strip().splitlines()[-1] if isinstance(error, DataError) else str(error)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
-from night_seg_ros.models.checkpoint import check_classes, demonstration_weights
+from night_seg_ros.models.checkpoint import check_classes
 from night_seg_ros.models.classes import NUM_CLASSES
 from night_seg_ros.models.exported import TRUST_PT2, ExportedNetwork, load_network
 from night_seg_ros.models.files import write_json
@@ -30,6 +30,7 @@ from night_seg_ros.models.inference import (
 )
 from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
+from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
 from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
 from night_seg_ros.training.datasets import (
     DataError,
@@ -280,7 +281,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     test_time = TestTime(options.sliding_window, tuple(options.scales), options.flip)
     dataset, name = _open(options)
-    weights = options.weights or demonstration_weights(options.model)
+    weights = chosen_weights(options)
     device = choose_device(options.device)
     model, metadata = load_network(weights, device, trust_pt2=options.trust_pt2)
     check_classes(weights, metadata)
@@ -305,7 +306,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         write_json(options.json, scores)
     if options.charts:
-        draw_ef1(options.charts / "ef1.png", f"{Path(weights).stem} on {name}", scores)
+        draw_ef1(options.charts / "ef1.png", f"{weights.stem} on {name}", scores)
         draw_worst(options.charts, worst.compute(), dataset, model, device=device, **how)
     return 0
 
@@ -316,12 +317,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="Score a model on labelled images: --dataset NAME --root DIR --split SPLIT, "
         "--dataset synthetic --split night|day, or --images DIR --labels DIR.",
     )
-    networks = parser.add_mutually_exclusive_group()
-    networks.add_argument("--model", default="egnet", help="whose demonstration weights to take")
-    networks.add_argument(
-        "--weights",
-        help="checkpoint or exported program (.onnx, .pt2); default: the demonstration weights",
-    )
+    add_weights_options(parser, "checkpoint (.safetensors) or exported program (.onnx, .pt2)")
     parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
     add_dataset_options(parser)
     parser.add_argument("--images", metavar="DIR", help="folder of images")

@@ -13,11 +13,11 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from night_seg_ros.models.checkpoint import check_classes, demonstration_weights, load_model
+from night_seg_ros.models.checkpoint import check_classes, load_model
 from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.factory import METHODS
 from night_seg_ros.models.files import atomic_path
 from night_seg_ros.models.inference import InputSize, choose_device, computes_in_bf16
+from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
 from night_seg_ros.training.datasets import DATASETS, LabelledFiles, open_dataset
 from night_seg_ros.training.evaluate import TestTime, segment
 
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg submit``."""
     options = _parse(argv)
     dataset = open_dataset(options.dataset, options.root, options.split)
-    weights = options.weights or demonstration_weights(options.model)
+    weights = chosen_weights(options)
     model, metadata = load_model(weights)
     check_classes(weights, metadata)
     device = choose_device(options.device)
@@ -127,11 +127,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="dark_zurich", choices=list(DATASETS))
     parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--split", default="test")
-    networks = parser.add_mutually_exclusive_group()
-    networks.add_argument(
-        "--model", default="egnet", choices=list(METHODS), help="whose demonstration weights to take"
-    )
-    networks.add_argument("--weights", type=Path, help="a checkpoint of your own")
+    add_weights_options(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
     parser.add_argument("--out", type=Path, required=True, metavar="ARCHIVE.zip")
     return parser.parse_args(argv)

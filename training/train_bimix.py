@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -118,7 +117,7 @@ class BiMixMethod(DANNetMethod):
         return F.l1_loss(of_mixed, of_day)
 
 
-def train_bimix(
+def bimix_training(
     model: DANNetModelConfig,
     loss: BiMixLossConfig,
     optimizer: OptimizerConfig,
@@ -128,21 +127,24 @@ def train_bimix(
     run: RunConfig,
     *,
     resume: bool = False,
-) -> Path:
-    """Train Bi-Mix from a recipe; returns the exported model.
+) -> Engine:
+    """Train Bi-Mix from a recipe.
 
     Args:
         resume: go on from ``run.out``/state.pt.
+
+    Returns:
+        The engine, ready to train.
     """
     announce_start(model, resume)
     torch.manual_seed(run.seed)
     method = BiMixMethod(model, loss, optimizer, discriminator)
-    return Engine(method, data, schedule, run, resume=resume).train()
+    return Engine(method, data, schedule, run, resume=resume)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg train bimix``."""
-    return run_training(train_bimix, "night-seg train bimix", argv)
+    return run_training(bimix_training, "night-seg train bimix", argv)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -330,7 +329,7 @@ def pseudo_label_statistics(label: Tensor, truth: Tensor | None) -> dict[str, Te
     return statistics
 
 
-def train_dannet(
+def dannet_training(
     model: DANNetModelConfig,
     loss: DANNetLossConfig,
     optimizer: OptimizerConfig,
@@ -340,16 +339,19 @@ def train_dannet(
     run: RunConfig,
     *,
     resume: bool = False,
-) -> Path:
-    """Train DANNet from a recipe; returns the exported model.
+) -> Engine:
+    """Train DANNet from a recipe.
 
     Args:
         resume: go on from ``run.out``/state.pt.
+
+    Returns:
+        The engine, ready to train.
     """
     announce_start(model, resume)
     torch.manual_seed(run.seed)
     method = DANNetMethod(model, loss, optimizer, discriminator)
-    return Engine(method, data, schedule, run, resume=resume).train()
+    return Engine(method, data, schedule, run, resume=resume)
 
 
 def announce_start(model: DANNetModelConfig, resume: bool) -> None:
@@ -360,7 +362,7 @@ def announce_start(model: DANNetModelConfig, resume: bool) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg train dannet``."""
-    return run_training(train_dannet, "night-seg train dannet", argv)
+    return run_training(dannet_training, "night-seg train dannet", argv)
 
 
 if __name__ == "__main__":

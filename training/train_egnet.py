@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -106,7 +105,7 @@ class EGNetMethod(Method):
         return {", ".join(columns): side_by_side(*columns.values())}
 
 
-def train_egnet(
+def egnet_training(
     model: ModelConfig,
     loss: LossConfig,
     optimizer: OptimizerConfig,
@@ -115,19 +114,22 @@ def train_egnet(
     run: RunConfig,
     *,
     resume: bool = False,
-) -> Path:
-    """Train EGNet from a recipe; returns the exported model.
+) -> Engine:
+    """Train EGNet from a recipe.
 
     Args:
         resume: go on from ``run.out``/state.pt.
+
+    Returns:
+        The engine, ready to train.
     """
     torch.manual_seed(run.seed)
-    return Engine(EGNetMethod(model, loss, optimizer), data, schedule, run, resume=resume).train()
+    return Engine(EGNetMethod(model, loss, optimizer), data, schedule, run, resume=resume)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg train egnet``."""
-    return run_training(train_egnet, "night-seg train egnet", argv)
+    return run_training(egnet_training, "night-seg train egnet", argv)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -100,7 +99,7 @@ class SourceMethod(Method):
         return {", ".join(columns): side_by_side(*columns.values())}
 
 
-def train_source(
+def source_training(
     model: SourceModelConfig,
     loss: SourceLossConfig,
     optimizer: OptimizerConfig,
@@ -109,19 +108,22 @@ def train_source(
     run: RunConfig,
     *,
     resume: bool = False,
-) -> Path:
-    """Train a segmentation network on labelled images; returns the exported model.
+) -> Engine:
+    """Train a segmentation network on labelled images.
 
     Args:
         resume: go on from ``run.out``/state.pt.
+
+    Returns:
+        The engine, ready to train.
     """
     torch.manual_seed(run.seed)
-    return Engine(SourceMethod(model, loss, optimizer), data, schedule, run, resume=resume).train()
+    return Engine(SourceMethod(model, loss, optimizer), data, schedule, run, resume=resume)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg train source``."""
-    return run_training(train_source, "night-seg train source", argv)
+    return run_training(source_training, "night-seg train source", argv)
 
 
 if __name__ == "__main__":
