@@ -174,7 +174,8 @@ def _load_onnx(path: Path, device: torch.device) -> Program:
     providers: list[Any] = ["CPUExecutionProvider"]
     cuda = "CUDAExecutionProvider"
     if device.type == "cuda" and cuda in onnxruntime.get_available_providers():
-        providers.insert(0, (cuda, {"device_id": device.index or 0}))
+        # Its own default, TF32, would round the inputs of convolutions.
+        providers.insert(0, (cuda, {"device_id": device.index or 0, "use_tf32": 0}))
     try:
         # Bytes, not a path: a file that is not whole by itself cannot have others read.
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)

@@ -39,12 +39,23 @@ def predict_labels(
     """
     if logits.device.type == "cuda" and (labels_on_cuda := _triton_function(logits.device)):
         return labels_on_cuda(logits, size, align_corners, confidence)
-    # Cells differ from image to image: the device would have to tell the host how many there are.
-    if logits.device.type == "cuda" or min(logits.shape[-2:]) < 2:
-        labels = _labels_by_bands(logits, size, align_corners)
-    else:
+    # Cells differ from image to image: a device would have to tell the host how many there are.
+    by_cells = logits.device.type == "cpu" and min(logits.shape[-2:]) > 1
+    if by_cells:
         labels = _labels_by_cells(logits.float(), size, align_corners)
-    return labels, _confidence_by_bands(logits, size, align_corners) if confidence else None
+        if not confidence:
+            return labels, None
+    else:
+        labels = torch.empty((len(logits), *size), dtype=torch.uint8, device=logits.device)
+    probability = torch.empty_like(labels) if confidence else None
+    for part, scores in _bands(logits, size, align_corners):
+        if not by_cells:
+            labels[:, part] = scores.argmax(dim=1)
+        if probability is not None:
+            # exp(best) / sum(exp) = 1 / sum(exp(scores - best))
+            total = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().sum(dim=1)
+            probability[:, part] = total.reciprocal_().mul_(255).round_()
+    return labels, probability
 
 
 @lru_cache
@@ -180,22 +191,6 @@ def _leader_in_cells(corners: Tensor, classes: Tensor, vertical: Tensor, horizon
     return leader
 
 
-def _labels_by_bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    labels = torch.empty((len(logits), *size), dtype=torch.uint8, device=logits.device)
-    for part, scores in _bands(logits, size, align_corners):
-        labels[:, part] = scores.argmax(dim=1)
-    return labels
-
-
-def _confidence_by_bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
-    confidence = torch.empty((len(logits), *size), dtype=torch.uint8, device=logits.device)
-    for part, scores in _bands(logits, size, align_corners):
-        # exp(best) / sum(exp) = 1 / sum(exp(scores - best))
-        total = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().sum(dim=1)
-        confidence[:, part] = total.reciprocal_().mul_(255).round_()
-    return confidence
-
-
 def _bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Iterator[tuple[slice, Tensor]]:
     """Some rows of the result, and their scores (N, C, rows, W) float32, which may be overwritten.
 
@@ -212,10 +207,13 @@ def _bands(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Iterat
         narrow = logits[:, :, row : row + 1].float().contiguous()
         return F.interpolate(narrow, (1, width), mode="bilinear", align_corners=align_corners)
 
-    lower, end = widen(0), 0
+    wide: dict[int, Tensor] = {}
+    end = 0
     for row, length in enumerate(axis.lengths):
-        upper, lower = lower, widen(row + 1)
+        if not length:
+            continue
+        wide = {each: wide[each] if each in wide else widen(each) for each in (row, row + 1)}
         start, end = end, end + length
         for first in range(start, end, most):
             part = slice(first, min(first + most, end))
-            yield part, torch.lerp(upper, lower, axis.weight[part].view(1, 1, -1, 1))
+            yield part, torch.lerp(wide[row], wide[row + 1], axis.weight[part].view(1, 1, -1, 1))

@@ -1,10 +1,11 @@
 """Compares how fast functions are: they take turns, so that other work on the machine slows all of them.
 
-And how near that is to what the device can do at most.
+Also says how near that is to what the device can do.
 """
 
 from __future__ import annotations
 
+import copy
 import resource
 import statistics
 import sys
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 Measured = TypeVar("Measured")
@@ -94,16 +96,19 @@ def summarise(seconds: Mapping[str, list[list[float]]], images: int) -> dict[str
         images: of a call.
 
     Returns:
-        By the function's name: ``latency``, see ``percentiles``, of all calls; ``images_per_s`` at the
-        median. Of the others also ``speedup``, how many times as fast ours is (the median over the rounds of
-        the ratio of the two medians of a round), and ``speedup_range``, its least and most.
+        By the function's name: ``calls``, how many; ``latency``, see ``percentiles``, of all of them;
+        ``images_per_s`` at the median. Of the others also ``speedup``, how many times as fast ours is (the
+        median over the rounds of the ratio of the two medians of a round), and ``speedup_range``, its least
+        and most.
     """
     medians = {name: [statistics.median(calls) for calls in rounds] for name, rounds in seconds.items()}
     ours = next(iter(seconds))
     result: dict[str, dict[str, Any]] = {}
     for name, rounds in seconds.items():
-        latency = percentiles([call for calls in rounds for call in calls])
-        result[name] = {"latency": latency, "images_per_s": 1000 * images / latency["median_ms"]}
+        calls = [call for each in rounds for call in each]
+        latency = percentiles(calls)
+        images_per_s = 1000 * images / latency["median_ms"]
+        result[name] = {"calls": len(calls), "latency": latency, "images_per_s": images_per_s}
         if name != ours:
             ratio, least, most = speedup(medians[ours], medians[name])
             result[name] |= {"speedup": ratio, "speedup_range": [least, most]}
@@ -126,6 +131,13 @@ def count_flop(function: Callable[[], object]) -> int:
     return int(counter.get_total_flops())
 
 
+def count_network_flop(network: nn.Module, batch: int, height: int, width: int) -> int:
+    """``count_flop`` of a network on so many images of a size, without computing anything."""
+    on_meta = copy.deepcopy(network).to("meta")
+    image = torch.empty(batch, 3, height, width, device="meta")
+    return count_flop(lambda: on_meta(image))
+
+
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations per second of a large square matrix product, the best of several."""
     size = _MATRIX_SIZE[device.type]
@@ -134,18 +146,18 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 / min(seconds)
 
 
-def judge_arithmetic(flop: int, latency: Mapping[str, float], peak: float) -> dict[str, float]:
-    """How near a function comes to the limit of the machine.
+def judge_arithmetic(flop: int, seconds: float, peak: float) -> dict[str, float]:
+    """How near a function comes to what the device can do.
 
     Args:
         flop: of a call, see ``count_flop``.
-        latency: of a call, see ``percentiles``.
+        seconds: of a call.
         peak: see ``matrix_peak``.
 
     Returns:
-        ``gflop`` of a call; ``tflop_per_s`` at the median latency; ``peak_tflop_per_s``; ``share_of_peak``.
+        ``gflop`` of a call; ``tflop_per_s``; ``peak_tflop_per_s``; ``share_of_peak``.
     """
-    flop_per_s = 1000 * flop / latency["median_ms"]
+    flop_per_s = flop / seconds
     return {
         "gflop": flop / 1e9,
         "tflop_per_s": flop_per_s / 1e12,
@@ -155,9 +167,10 @@ def judge_arithmetic(flop: int, latency: Mapping[str, float], peak: float) -> di
 
 
 def format_speed(result: Mapping[str, dict[str, Any]]) -> str:
-    """The figures of ``compare_speed`` as a table for people."""
+    """The figures of ``summarise``, with ``memory_mib`` of each, as a table for people."""
+    calls = f"{next(iter(result.values()))['calls']} calls"
     lines = [
-        f"{'':<10}{'median':>12}{'p90':>12}{'p99':>12}{'images/s':>12}{'memory':>12}   ours is faster by"
+        f"{calls:<10}{'median':>12}{'p90':>12}{'p99':>12}{'images/s':>12}{'memory':>12}   ours is faster by"
     ]
     for name, figures in result.items():
         latency = "".join(f"{value:>9.2f} ms" for value in figures["latency"].values())
@@ -172,7 +185,7 @@ def format_speed(result: Mapping[str, dict[str, Any]]) -> str:
 def format_arithmetic(result: Mapping[str, Any]) -> str:
     """The figures of ``judge_arithmetic`` in a line for people."""
     return (
-        f"{result['gflop']:.1f} GFLOP in {result['peak_tflop_per_s']:.2f} TFLOP/s of a matrix product: "
-        f"{result['gflop'] / result['peak_tflop_per_s']:.2f} ms at least; ours reaches "
+        f"{result['gflop']:.1f} GFLOP; a matrix product reaches {result['peak_tflop_per_s']:.2f} TFLOP/s, so "
+        f"{result['gflop'] / result['peak_tflop_per_s']:.2f} ms at that speed; ours: "
         f"{result['tflop_per_s']:.2f} TFLOP/s, {100 * result['share_of_peak']:.1f} %"
     )

@@ -19,6 +19,8 @@ from night_seg_ros.models.output import SegmentationOutput
 class PlainSegmenter:
     """A network as PyTorch runs it by default: float32, eager, channels first, nothing folded.
 
+    On CUDA, PyTorch's default lets convolutions round their float32 inputs to TF32.
+
     Args:
         network: of ``build_model``, in evaluation mode, on the device where it shall compute.
         input_size: at which it sees a frame, see ``models.inference.InputSize``.

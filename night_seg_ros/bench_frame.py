@@ -41,7 +41,7 @@ from night_seg_ros.models.inference import InputSize, network_size
 from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.timing import (
-    count_flop,
+    count_network_flop,
     format_arithmetic,
     format_speed,
     judge_arithmetic,
@@ -78,6 +78,8 @@ def bench_frame(
         plain's label; sizes (height, width), ``precision``, and what ``describe_device`` gives.
     """
     segmenter = Segmenter(network, device=device, precision=precision, input_size=input_size)
+    height, width, _ = batches[0][0].shape
+    segmenter.warm_up((height, width), len(batches[0]))
     plain_network = copy.deepcopy(network).to(segmenter.device)
     plain = PlainSegmenter(plain_network, input_size)
     authors = PlainSegmenter(plain_network, input_size, numpy_argmax=True)
@@ -89,7 +91,6 @@ def bench_frame(
         source = cycle(batches)
         return lambda: segment(next(source))
 
-    height, width, _ = batches[0][0].shape
     speed = compare_speed(
         {"ours": through_all(ours), "plain": through_all(plain), "authors": through_all(authors)},
         images=len(batches[0]),
@@ -109,17 +110,18 @@ def bench_frame(
             for name, each in stages.items()
         }
     where = describe_device(segmenter.device)  # before more memory is taken
+    seen = network_size(height, width, input_size)
     return {
         **where,
         "precision": segmenter.precision,
         "frame_size": list(size),
-        "network_size": list(network_size(height, width, input_size)),
+        "network_size": list(seen),
         "batch": len(batches[0]),
         "speed": speed,
         "stages": stage_times,
         **judge_arithmetic(
-            count_flop(lambda: plain(batches[0])),
-            speed["ours"]["latency"],
+            count_network_flop(network, len(batches[0]), *seen),
+            speed["ours"]["latency"]["median_ms"] / 1000,
             matrix_peak(segmenter.device, PRECISIONS[segmenter.precision]),
         ),
         "agreement": float(np.mean([np.array(ours(batch)) == plain(batch) for batch in batches])),

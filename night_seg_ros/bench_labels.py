@@ -88,7 +88,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--frame-size", default=(1080, 1920), help="of the labels, in pixels (default: 1080 1920)", **sizes
     )
-    parser.add_argument("--confidence", action="store_true", help="also how sure the network is of them")
+    parser.add_argument("--confidence", action="store_true", help="also compute the confidence of each label")
     add_run_options(parser)
     options = parser.parse_args(argv)
     device = prepare_device(options)

@@ -25,7 +25,7 @@ from night_seg_ros.measuring import compare_speed, describe_device, format_devic
 from night_seg_ros.models.files import write_json
 from night_seg_ros.models.inference import InputSize, preprocess
 from night_seg_ros.models.timing import (
-    count_flop,
+    count_network_flop,
     format_arithmetic,
     format_speed,
     judge_arithmetic,
@@ -95,7 +95,6 @@ def bench_network(
         bgr = torch.from_numpy(np.stack(batch)).to(device)
         images.append(preprocess(bgr.permute(0, 3, 1, 2).flip(1), input_size))
     wide = images[0].contiguous()
-    flop = count_flop(lambda: plain(wide))
     speed = compare_speed(
         {"ours": PreparedRun(ours, images[0].to(dtype)), "plain": lambda: plain(wide)},
         images=len(wide),
@@ -117,7 +116,11 @@ def bench_network(
         "network_size": list(wide.shape[-2:]),
         "batch": len(wide),
         "speed": speed,
-        **judge_arithmetic(flop, speed["ours"]["latency"], peak),
+        **judge_arithmetic(
+            count_network_flop(network, *wide.shape[:1], *wide.shape[2:]),
+            speed["ours"]["latency"]["median_ms"] / 1000,
+            peak,
+        ),
         "agreement": statistics.fmean(equal),
     }
 

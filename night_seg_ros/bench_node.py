@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from night_seg_ros.baseline import PlainSegmenter
 from night_seg_ros.bench_options import (
     add_device_options,
     add_frame_options,
@@ -33,8 +32,9 @@ from night_seg_ros.frame_statistics import STAGES
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.files import write_json
+from night_seg_ros.models.inference import network_size
 from night_seg_ros.models.timing import (
-    count_flop,
+    count_network_flop,
     device_name,
     format_arithmetic,
     judge_arithmetic,
@@ -43,6 +43,7 @@ from night_seg_ros.models.timing import (
 )
 from night_seg_ros.models.weights_options import chosen_weights
 from night_seg_ros.node_processes import NodeError, NodeProcesses
+from night_seg_ros.parameters import check_value
 from night_seg_ros.segmenter import PRECISIONS, choose_precision
 
 START_S = 180.0  # importing torch from a cold, slow disk takes its time
@@ -116,14 +117,15 @@ def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
         received: see ``bench_receive_node``.
 
     Returns:
-        JSON values. Of all cameras, ``latency``, see ``percentiles``, from stamp to receipt, and ``answered``
-        frames. ``rate_hz`` of the frames sent by each. ``warm_up``: frames of each camera before, of which
-        only reports tell. ``cameras``: by topic, how many frames were ``sent`` and ``answered``, their
-        ``latency`` (None without an answer), and ``report``: of a node that reports such, frames ``in``,
-        ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it, whether ``in`` is the sum of the
-        next three, ``stages_ms``, see ``FrameStatistics``, at the median, and ``device_memory_mib``, None on
-        the CPU. ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and
-        ``resident_mib``, the node's memory at its end.
+        JSON values. Of all cameras: ``latency``, see ``percentiles``, from stamp to receipt; ``answered``
+        frames, and ``answered_hz``, how many a second. ``rate_hz`` of the frames sent by each. ``warm_up``:
+        frames of each camera before, of which only reports tell. ``cameras``: by topic, how many frames were
+        ``sent`` and ``answered``, their ``latency`` (None without an answer), and ``report``: of a node that
+        reports such, frames ``in``, ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it,
+        whether ``in`` is the sum of the next three, ``stages_ms``, see ``FrameStatistics``, at the median of
+        the last 500 frames, and ``device_memory_mib``, what torch holds of the device's, None on the CPU.
+        ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and ``resident_mib``, the
+        node's memory at its end.
 
     Raises:
         NodeError: no labels came.
@@ -153,6 +155,7 @@ def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
     return {
         "latency": percentiles([latency for _, latency in all_answers]),
         "answered": len(all_answers),
+        "answered_hz": len(all_answers) / max((last - first) / 1e9, 1e-9),
         "rate_hz": (len(longest) - 1) / span if span else 0.0,
         "warm_up": warm_up,
         "cameras": cameras,
@@ -203,13 +206,15 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         JSON values: ``ours`` and ``plain``, what ``run_node`` gives; ``speedup``, the ratio plain / ours
         of their median latencies, and ``answers_ratio``, ours / plain, of the frames answered: a node that
         is too slow for the rate drops frames, and those that it takes have waited little; ``agreement``,
-        share of the pixels that got the same label from both, of frames that both answered, None without
-        such; what ``judge_arithmetic`` gives of a frame's whole way in ours. What ran, where, and the sizes.
+        share of the pixels that got the same label from both, of ``agreement_frames`` that both answered,
+        None without such; what ``judge_arithmetic`` gives of ours, at the rate of its answers. What ran,
+        where, and the sizes.
 
     Raises:
         NodeError: see ``run_node``.
         ValueError: the options can't be used; see ``open_network``, ``read_frames``.
     """
+    check_value("batch_deadline", options.batch_deadline)
     device = prepare_device(options)
     network, input_size, name = open_network(options)
     built: Any = network.build_arguments
@@ -224,7 +229,9 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
     frames = work / "frames.npy"
     images = read_frames(options.frames, tuple(options.frame_size))
     np.save(frames, np.stack(images))
-    flop = count_flop(lambda: PlainSegmenter(network, input_size)(images[:1]))
+    flop = count_network_flop(
+        network, 1, *network_size(options.frame_size[0], options.frame_size[1], input_size)
+    )
     precision = choose_precision(options.precision, device)
     peak = matrix_peak(device, PRECISIONS[precision])
     topics = [f"/camera{number}/image_raw" for number in range(cameras)]
@@ -281,7 +288,8 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
         "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
         "agreement": float(np.mean(equal)) if equal else None,
-        **judge_arithmetic(flop, results["ours"]["latency"], peak),
+        "agreement_frames": len(equal),
+        **judge_arithmetic(flop, 1 / results["ours"]["answered_hz"], peak),
     }
 
 
@@ -352,12 +360,15 @@ def format_nodes(result: dict[str, Any]) -> str:
     ]
     for name in ("ours", "plain"):
         node = result[name]
-        lines.append(f"{name}, sent at {node['rate_hz']:.1f} Hz, after {node['warm_up']} frames to warm up")
+        lines.append(
+            f"{name}, sent at {node['rate_hz']:.1f} Hz, after {node['warm_up']} frames to warm up, answered "
+            f"{node['answered_hz']:.1f} a second"
+        )
         for topic, camera in node["cameras"].items():
             lines.append(f"  {topic}: {_format_counts(camera)}")
             if camera["latency"]:
                 lines.append(f"    latency {_format_latency(camera['latency'])}")
-            if camera["report"]:
+            if camera["report"] and camera["report"]["stages_ms"]:
                 lines.append(f"    {_format_stages(camera['report'])}")
         for number, quarter in enumerate(node["quarters"], 1):
             median = "no answer" if quarter["median_ms"] is None else f"{quarter['median_ms']:.1f} ms"
@@ -368,7 +379,10 @@ def format_nodes(result: dict[str, Any]) -> str:
     )
     lines.append(format_arithmetic(result))
     if result["agreement"] is not None:
-        lines.append(f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels")
+        lines.append(
+            f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels of "
+            f"{result['agreement_frames']} frames"
+        )
     return "\n".join(lines)
 
 

@@ -75,7 +75,7 @@ class Frame:
     Attributes:
         camera: whose it is.
         header: of its message.
-        wait: seconds from its receipt to the worker.
+        wait: seconds from its receipt until the worker took it.
         convert: seconds that reading it took.
         converted: time.monotonic() after that.
         bgr: (H, W, 3) uint8.
@@ -103,11 +103,14 @@ class Result:
     Attributes:
         segmentations: of a batch.
         index: of the frame in it.
+        started, submitted: time.monotonic() before and after the batch was handed to the Segmenter.
     """
 
     frame: Frame
     segmentations: PendingSegmentations
     index: int
+    started: float
+    submitted: float
 
 
 class Camera:
@@ -288,6 +291,7 @@ class Camera:
         """Runs on the camera's own thread."""
         for result in results:
             frame = result.frame
+            taken = time.monotonic()
             try:
                 segmentation = result.segmentations.result()[result.index]
                 segmented = time.monotonic()
@@ -299,9 +303,9 @@ class Camera:
             self._statistics.process(frame.bgr)
             latency = now - (frame.header.stamp.sec + frame.header.stamp.nanosec * 1e-9)
             stages = {
-                "wait": frame.wait,
+                "wait": frame.wait + result.started - frame.converted + taken - result.submitted,
                 "convert": frame.convert,
-                "segment": segmented - frame.converted,
+                "segment": result.submitted - result.started + segmented - taken,
                 "publish": time.monotonic() - segmented,
             }
             self._statistics.measure(latency, stages)

@@ -97,6 +97,17 @@ class CudaFrames:
             self._in_flight.append(done)
         return downloaded, found.own_exposure, done
 
+    @torch.inference_mode()
+    def prepare(self, frames: list[np.ndarray]) -> None:
+        """Capture a graph for batches such as this one, of the kernels that are the fastest here.
+
+        That takes its time; a batch that comes again unprepared gets a graph of kernels chosen by rule.
+        """
+        with self._lock, torch.cuda.device(self._device), torch.cuda.stream(self._computing):
+            bgr = self._upload(frames)
+            if self._capture_graphs and len(self._captured) < GRAPHS:
+                self._captured[bgr.shape] = self._capture(bgr, choose_fastest=True)
+
     def _upload(self, frames: list[np.ndarray]) -> Tensor:
         pinned = torch.empty((len(frames), *frames[0].shape), dtype=torch.uint8, pin_memory=True)
         np.stack(frames, out=pinned.numpy())
@@ -111,7 +122,7 @@ class CudaFrames:
         shape = bgr.shape
         wanted = self._capture_graphs and shape in self._seen and len(self._captured) < GRAPHS
         if wanted and shape not in self._captured:
-            self._captured[shape] = self._capture(bgr)
+            self._captured[shape] = self._capture(bgr, choose_fastest=False)  # trials would hold up others
         captured = self._captured.get(shape)
         if captured is None:
             self._seen.add(shape)
@@ -121,10 +132,10 @@ class CudaFrames:
         captured.graph.replay()
         return captured.answer
 
-    def _capture(self, bgr: Tensor) -> CapturedNetwork | None:
+    def _capture(self, bgr: Tensor, *, choose_fastest: bool) -> CapturedNetwork | None:
         """The network on this shape as a graph; None if it can't be captured."""
         try:
-            with kernels(choose_fastest=True):
+            with kernels(choose_fastest=choose_fastest):
                 static = bgr.clone()
                 self._network.network(self._network.prepare(static))  # chooses the kernels: not in a capture
                 graph = torch.cuda.CUDAGraph()

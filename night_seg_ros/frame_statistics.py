@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 STAGES = ("wait", "convert", "segment", "publish")
-"""Of a frame in the node: before its turn comes, message to pixels, pixels to outputs, outputs to messages
-that are sent."""
+"""Of a frame in the node: waiting for its turn, before the network and before the publishing; message to
+pixels; pixels to outputs, in a batch perhaps; outputs to messages that are sent."""
 
 _KEPT = 500  # latencies that median and percentile are taken of
 _RATE_WINDOW = 5.0  # seconds

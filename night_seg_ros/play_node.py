@@ -177,7 +177,7 @@ class PlayNode(Node):
         )
         with bar:
             self._play_once(bar)
-            if self.skipped and not self.sent:
+            if self.skipped and not self.sent and self.context.ok():
                 raise SourceError(f"{self.source.path}: none of its images can be read: nothing was played")
             while self._loop and self.context.ok():
                 self._play_once(bar)

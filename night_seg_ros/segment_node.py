@@ -23,7 +23,7 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -84,7 +84,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self.add_on_set_parameters_callback(self._check_parameters)
 
         self._segmenter: Segmenter | None = None
-        self._warm: set[tuple[tuple[int, int], int]] = set()  # sizes of frames, and of batches
+        self._warm: list[Camera] = []  # that have had a frame since configure
+        self._sizes: set[tuple[int, int]] = set()  # of their frames
         self._weights = ""
         self._failure = ""  # why configure failed
         self._active = False
@@ -202,7 +203,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
                 f"{weights} holds the model {segmenter.model_name!r}, parameter model is {values['model']!r}"
             )
         segmenter.warm_up((64, 64))  # the first run sets up the device: not at the first frame
-        self._warm = set()
+        self._warm, self._sizes = [], set()
         for camera in self._cameras:
             camera.open(values["reliability"])
         self._weights = weights
@@ -241,34 +242,41 @@ class SegmentNode(LifecycleNodeMixin, Node):
         """Runs on the worker: the newest frames of some cameras, from their messages to their publishers."""
         frames = [frame for arrival in arrivals if (frame := arrival.camera.read(arrival)) is not None]
         if frames:
-            self._warm_up()
+            self._warm_up(frames)
             self._segment_frames(frames)
 
-    def _warm_up(self) -> None:
-        """As soon as the size of a camera is known, be ready for batches with the others of that size."""
+    def _warm_up(self, frames: list[Frame]) -> None:
+        """Before the first frame of a camera: be ready for batches with the others of its size.
+
+        Not for a size that it takes later: the other cameras would have to wait for that.
+        """
         segmenter = self._segmenter
         assert segmenter is not None
-        for size, cameras in Counter(camera.size for camera in self._cameras).items():
-            if size is None:
-                continue
-            if (size, 1) not in self._warm and (warning := segmenter.distortion(size)):
+        for camera in [frame.camera for frame in frames]:
+            size = camera.size
+            assert size is not None
+            if size not in self._sizes and (warning := segmenter.distortion(size)):
                 self.get_logger().warning(warning)
-            for batch in range(1, cameras + 1):
-                if (size, batch) in self._warm:
-                    continue
-                self._warm.add((size, batch))
-                try:
-                    segmenter.warm_up(size, batch)
-                except Exception as error:  # as where memory is short: frames may still go one by one
-                    self.get_logger().warning(
-                        f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
-                    )
+            self._sizes.add(size)
+            if camera in self._warm:
+                continue
+            self._warm.append(camera)
+            if segmenter.device.type != "cuda":  # where the first run takes no longer than this one would
+                continue
+            batch = sum(each.size == size for each in self._warm)
+            try:
+                segmenter.warm_up(size, batch)
+            except Exception as error:  # as where memory is short: frames may still go one by one
+                self.get_logger().warning(
+                    f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
+                )
 
     def _segment_frames(self, frames: list[Frame]) -> None:
         """Run the network on frames together; where that fails, on each alone."""
         segmenter = self._segmenter
         assert segmenter is not None  # no frame comes in before configure or after _stop
         fields = {field for frame in frames for field in frame.fields}
+        started = time.monotonic()
         try:
             segmentations = segmenter.submit(
                 [frame.bgr for frame in frames], tuple(fields), alpha=self._value("overlay_alpha")
@@ -284,8 +292,9 @@ class SegmentNode(LifecycleNodeMixin, Node):
             for frame in frames:
                 self._segment_frames([frame])
             return
+        submitted = time.monotonic()
         for index, frame in enumerate(frames):
-            frame.camera.publish(Result(frame, segmentations, index))
+            frame.camera.publish(Result(frame, segmentations, index, started, submitted))
 
     # What the operator sees
 

@@ -254,13 +254,16 @@ class Segmenter:
     def warm_up(self, size: tuple[int, int], batch: int = 1) -> None:
         """Set up for batches of so many frames of a size, so that no frame has to wait for that later.
 
+        On a CUDA device that chooses the fastest kernels by trial, which may take seconds.
+
         Args:
             size: (height, width).
             batch: how many frames.
         """
         frames = [np.zeros((*size, 3), np.uint8)] * batch
-        for _ in range(2 if self._cuda else 1):  # what comes again is worth a CUDA graph
-            self(frames)
+        if self._cuda is not None:
+            self._cuda.prepare(frames)
+        self(frames)
 
     def distortion(self, size: tuple[int, int]) -> str:
         """What a user should know of frames that lose their shape on the way to the network.
@@ -277,7 +280,7 @@ class Segmenter:
         advice = (
             "export the program with --size for this shape, or --dynamic"
             if self._largest_batch
-            else "an input size of one number, the shorter side, keeps it"
+            else "an input_size of one number, the shorter side, would keep it"
         )
         return (
             f"frames of {size[1]}x{size[0]} lose their shape: the network sees them at {width}x{height}, and "

@@ -72,6 +72,7 @@ def test_figures_of_hand_made_stamps() -> None:
     assert camera["latency"]["median_ms"] == pytest.approx(30)
     assert result["latency"] == camera["latency"]
     assert result["rate_hz"] == pytest.approx(10)
+    assert result["answered_hz"] == pytest.approx(5 / 0.7)  # from the first stamp to the last
     assert [quarter["median_ms"] for quarter in result["quarters"]] == pytest.approx([30, 20, 30, 80])
     assert [quarter["resident_mib"] for quarter in result["quarters"]] == [100, 200, 200, 300]
 
@@ -115,7 +116,9 @@ def test_counts_of_real_processes_add_up(command: list[str], tmp_path: Path, cap
         assert camera["answered"] <= counts["processed"] <= result["ours"]["warm_up"] + camera["answered"]
     medians = [result[name]["latency"]["median_ms"] for name in ("plain", "ours")]
     assert result["speedup"] == pytest.approx(medians[0] / medians[1])
-    assert result["agreement"] > 0.999 and 0 < result["share_of_peak"] < 1
+    assert result["agreement"] > 0.999 and 1 <= result["agreement_frames"] <= 4
+    rate = 1e-3 * result["gflop"] * result["ours"]["answered_hz"]
+    assert result["tflop_per_s"] == pytest.approx(rate) and 0 < result["share_of_peak"] < 1
     assert all(camera["report"] is None for camera in result["plain"]["cameras"].values())
     assert table.strip() == f"{format_nodes(alone)}\n{format_nodes(result)}"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
@@ -250,27 +251,36 @@ def test_waiting_frames_of_other_sizes_take_turns(pair) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_batches_are_warmed_up_when_a_size_is_known(pair, fails: bool) -> None:
+def test_a_gpu_is_warmed_up_for_cameras_as_they_come(pair, fails: bool) -> None:
     batches: list[tuple[tuple[int, int], int]] = []
 
-    class Warmed(Recorder):
+    class OnCuda(Recorder):
+        device = torch.device("cuda")
+
         def warm_up(self, size: tuple[int, int], batch: int) -> None:
             batches.append((size, batch))
             if fails:
                 raise RuntimeError("no memory")
 
-    pair.node._segmenter = Warmed(pair.node._segmenter)
-    for camera, size in [
-        ("front", SMALL),
-        ("rear", SMALL),
-        ("front", SMALL),
-        ("rear", LARGE),
-        ("rear", SMALL),
-    ]:
+    pair.node._segmenter = OnCuda(pair.node._segmenter)
+    for camera, size in [("front", SMALL), ("rear", SMALL), ("front", SMALL), ("rear", LARGE)]:
         pair.answer(f"{camera}/labels", send(pair, camera, size))
-    assert batches == [(SMALL, 1), (SMALL, 2), (LARGE, 1)]
+    assert batches == [(SMALL, 1), (SMALL, 2)]
     assert bool(pair.logged("2 frames of (40, 60) can't go together: RuntimeError: no memory")) == fails
     assert settled(pair, "front")["rejected"] == settled(pair, "rear")["rejected"] == 0
+    assert pair.figures("front")["device_memory_mib"] == "0"
+
+
+def test_a_new_size_of_one_camera_takes_no_more_than_its_own_frames(pair) -> None:
+    """Else the other camera would wait longer."""
+    recorder = pair.node._segmenter = Recorder(pair.node._segmenter)
+    recorder.warm_up = lambda *_: pytest.fail("a pass that no frame needs")
+    sent = [("front", SMALL), ("rear", SMALL), ("rear", LARGE), ("front", SMALL), ("rear", SMALL)]
+    for camera, size in sent:
+        pair.answer(f"{camera}/labels", send(pair, camera, size))
+    passes = [[frame.shape[:2] for frame in frames] for frames in recorder.frames]
+    assert passes == [[size] for _, size in sent]
+    assert settled(pair, "front")["dropped"] == settled(pair, "rear")["dropped"] == 0
 
 
 def test_frames_wait_for_each_other_until_the_deadline(bench, weights: Path) -> None:

@@ -74,9 +74,10 @@ def test_of_equal_scores_the_first_class_leads() -> None:
 
 def test_any_type_and_memory_format() -> None:
     logits = smooth_logits(2, 19, (12, 20))
-    expected = predict_labels(logits.bfloat16().float(), (96, 160))[0]
+    expected = predict_labels(logits.bfloat16().float(), (96, 160), confidence=True)
     for given in (logits.bfloat16(), logits.bfloat16().to(memory_format=torch.channels_last)):
-        assert torch.equal(predict_labels(given, (96, 160))[0], expected)
+        found = predict_labels(given, (96, 160), confidence=True)
+        assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
 
 
 def test_a_class_that_leads_at_no_corner() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,7 @@ def run_training(function: Callable[..., Engine], program: str, argv: list[str] 
     del recipe["resume"]
     written = parser.dump(recipe)
     try:
+        _check_writable(out)
         if arguments.resume:
             check_same(out / "recipe.yaml", yaml.safe_load(written), MAY_CHANGE)
         engine = function(**values)
@@ -116,6 +118,17 @@ def run_training(function: Callable[..., Engine], program: str, argv: list[str] 
         torch.distributed.destroy_process_group()  # else its threads can abort the process when Python exits
     rank_zero_only(print)(f"model: {model}")
     return 0
+
+
+def _check_writable(folder: Path) -> None:
+    """Every process checks: if rank 0 alone failed to write, the others would wait for it for ever.
+
+    Raises:
+        OSError: no files can be written to the folder, or it can't be made.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OSError(f"{folder}: {there} is no folder that can be written to; give another --run.out")
 
 
 def check_same(path: Path, recipe: dict[str, Any], may_change: set[str]) -> None:
