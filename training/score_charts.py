@@ -121,6 +121,7 @@ def draw_sweeps(
         smallest = min((v for values in sweeps.values() for v in values if v > 0), default=1.0)
         axis.set_xscale("symlog", linthresh=smallest)
         axis.set_title(test)
+        axis.set_xlabel("value")
         axis.set_ylabel("mIoU, %")
         axis.grid(alpha=0.3)
     axis.legend()
