@@ -57,7 +57,7 @@ PARAMETERS: dict[str, Parameter] = {
     "batch_deadline": Parameter(
         0.0,
         "seconds that a camera's frame may wait for those of other cameras of its size, to go through the "
-        "network with them; 0: it goes with those that are there",
+        "network with them; 0: on a GPU it goes with those that are there, on the CPU alone",
         limits=(0.0, 1.0),
     ),
     "reliability": Parameter(

@@ -90,11 +90,8 @@ class SegmentNode(LifecycleNodeMixin, Node):
         self._failure = ""  # why configure failed
         self._active = False
         self._cameras: list[Camera] = []  # while configured
-        # One thread for the node's life: memory that torch keeps for each thread does not pile up. Cameras
-        # whose frames had one size share batches.
-        self._worker: NewestWorker[Camera, Arrival] = NewestWorker(
-            self._segment, "segment", kind=lambda camera: camera.size
-        )
+        # One thread for the node's life: memory that torch keeps for each thread does not pile up.
+        self._worker: NewestWorker[Camera, Arrival] = NewestWorker(self._segment, "segment", kind=self._kind)
         # Not the node's clock: with use_sim_time that one stands still when nobody plays.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -237,6 +234,15 @@ class SegmentNode(LifecycleNodeMixin, Node):
             camera.settle()
 
     # Frames
+
+    def _kind(self, camera: Camera) -> object:
+        """Cameras of one kind share batches: those whose frames had one size.
+
+        On the CPU only if a deadline asks for it: there a batch takes as long as its frames one by one, and
+        all have to wait for the last.
+        """
+        on_cuda = self._segmenter is not None and self._segmenter.device.type == "cuda"
+        return camera.size if on_cuda or self._worker.deadline else camera
 
     def _segment(self, arrivals: list[Arrival]) -> None:
         """Runs on the worker: the newest frames of some cameras, from their messages to their publishers."""

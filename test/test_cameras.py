@@ -211,10 +211,19 @@ def test_a_fast_camera_does_not_starve_a_slow_one(pair, drive, size: tuple[int, 
     assert counts(pair, "front")["dropped"] > 0
 
 
-def test_waiting_frames_of_one_size_share_a_batch(pair, weights: Path) -> None:
+class OnCuda(Recorder):
+    """Computes on the CPU, and says otherwise: there, waiting frames share batches."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize(("recorder_type", "batches"), [(OnCuda, [1, 2]), (Recorder, [1, 1, 1])])
+def test_waiting_frames_of_one_size_share_a_batch_on_a_gpu(
+    pair, weights: Path, recorder_type: type[Recorder], batches: list[int]
+) -> None:
     for camera in ("front", "rear"):  # the first ones show their size
         pair.answer(f"{camera}/labels", send(pair, camera, SMALL))
-    recorder = pair.node._segmenter = Recorder(pair.node._segmenter)
+    recorder = pair.node._segmenter = recorder_type(pair.node._segmenter)
     recorder.go.clear()
     send(pair, "front", SMALL)
     until(lambda: recorder.frames, "the network is busy")
@@ -228,7 +237,7 @@ def test_waiting_frames_of_one_size_share_a_batch(pair, weights: Path) -> None:
         answer = pair.answer(f"{camera}/labels", last[camera])
         labels = np.frombuffer(answer.data, np.uint8).reshape(SMALL)
         assert (labels == reference(frame).labels).mean() > 0.999
-    assert [len(frames) for frames in recorder.frames] == [1, 2]
+    assert [len(frames) for frames in recorder.frames] == batches
     assert settled(pair, "front") == {"in": 4, "processed": 3, "dropped": 1, "rejected": 0}
 
 
@@ -254,15 +263,13 @@ def test_waiting_frames_of_other_sizes_take_turns(pair) -> None:
 def test_a_gpu_is_warmed_up_for_cameras_as_they_come(pair, fails: bool) -> None:
     batches: list[tuple[tuple[int, int], int]] = []
 
-    class OnCuda(Recorder):
-        device = torch.device("cuda")
-
+    class Warmed(OnCuda):
         def warm_up(self, size: tuple[int, int], batch: int) -> None:
             batches.append((size, batch))
             if fails:
                 raise RuntimeError("no memory")
 
-    pair.node._segmenter = OnCuda(pair.node._segmenter)
+    pair.node._segmenter = Warmed(pair.node._segmenter)
     for camera, size in [("front", SMALL), ("rear", SMALL), ("front", SMALL), ("rear", LARGE)]:
         pair.answer(f"{camera}/labels", send(pair, camera, size))
     assert batches == [(SMALL, 1), (SMALL, 2)]
@@ -315,7 +322,7 @@ def test_bad_frames_of_one_camera_are_its_own_affair(pair) -> None:
 
 
 def test_a_frame_that_fails_in_a_batch_fails_alone(pair) -> None:
-    class Picky(Recorder):
+    class Picky(OnCuda):
         def submit(self, frames: list[np.ndarray], outputs: tuple[str, ...], alpha: float) -> Any:
             results = super().submit(frames, outputs, alpha)
             if any(frame.max() == 0 for frame in frames):
