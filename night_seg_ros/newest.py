@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 class NewestWorker(Generic[Source, Item]):
     """Calls ``work`` on its own thread with the newest items of some sources.
 
-    Of each source at most one item waits, and a newer one takes its place. The source that has waited longest
-    comes first, so none starves another; the waiting ones of its kind go with it.
+    Of each source at most one item waits, and a newer one takes its place. The source whose turn was longest
+    ago comes first, so that all get their share; the waiting ones of its kind go with it.
 
     Args:
         work: gets the items that were taken together, of each source at most one; what it raises is logged.
@@ -40,8 +40,10 @@ class NewestWorker(Generic[Source, Item]):
         self._work = work
         self._kind = kind
         self._changed = threading.Condition()
-        # In the order in which they began to wait, with the monotonic time: a newer item keeps the place.
+        # With the monotonic time since which an item of the source waits.
         self._waiting: dict[Source, tuple[float, Item]] = {}
+        self._turns: dict[Source, int] = {}  # of sources that had one, the number of the last
+        self._turn = 0
         self._expected: set[Source] = set()
         self._busy = False
         self._stopping = False
@@ -63,6 +65,7 @@ class NewestWorker(Generic[Source, Item]):
         with self._changed:
             forgotten = list(self._waiting)
             self._waiting.clear()
+            self._turns.clear()
             self._expected.clear()
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._busy)
@@ -102,7 +105,7 @@ class NewestWorker(Generic[Source, Item]):
 
     def _wait_for_others(self) -> None:
         """Wait until the next batch is complete, or its first item has waited long enough."""
-        since, _ = next(iter(self._waiting.values()))
+        since, _ = self._waiting[self._next()]
         left = since + self.deadline - time.monotonic()
         if left > 0 and not self._changed.wait_for(lambda: self._stopping or not self._missing(), left):
             self._expected -= self._missing()
@@ -112,12 +115,19 @@ class NewestWorker(Generic[Source, Item]):
         return set(self._of_next_kind(self._expected - self._waiting.keys()))
 
     def _take(self) -> list[Item]:
-        """The items of the next batch, the one that has waited longest first; none if they were cleared."""
-        return [self._waiting.pop(source)[1] for source in self._of_next_kind(self._waiting)]
+        """The items of the next batch; none if they were cleared."""
+        sources = self._of_next_kind(self._waiting)
+        self._turn += 1
+        self._turns.update(dict.fromkeys(sources, self._turn))
+        return [self._waiting.pop(source)[1] for source in sources]
+
+    def _next(self) -> Source:
+        """Of the sources of which an item waits, the one whose turn it is."""
+        return min(self._waiting, key=lambda source: self._turns.get(source, 0))
 
     def _of_next_kind(self, sources: Iterable[Source]) -> list[Source]:
-        """Those of the kind of the source that has waited longest; none if nothing waits."""
+        """Those of the kind of the source whose turn it is; none if nothing waits."""
         if not self._waiting:
             return []
-        kind = self._kind(next(iter(self._waiting)))
+        kind = self._kind(self._next())
         return [source for source in sources if self._kind(source) == kind]

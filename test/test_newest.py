@@ -95,21 +95,40 @@ def test_a_failure_is_logged_and_ends_nothing(caplog: pytest.LogCaptureFixture) 
     assert "test failed" in caplog.text and "this one is bad" in caplog.text
 
 
-def test_the_source_that_waits_longest_comes_first() -> None:
+def test_the_source_whose_turn_was_longest_ago_comes_first() -> None:
     work = Work()
     worker: NewestWorker[str, str] = NewestWorker(work, "test")
     worker.offer("fast", "f0")
     taken = [*work.begun()]
     worker.offer("fast", "f1")
     worker.offer("slow", "s0")
-    for number in range(2, 6):  # the fast one never stops; a newer item keeps the place, and gains none
+    for number in range(2, 6):  # the fast one never stops
         worker.offer("fast", f"f{number}")
         work.end()
         taken += work.begun()
     work.end()
     worker.clear()
     worker.stop()
-    assert taken == ["f0", "f2", "s0", "f4", "f5"]
+    assert taken == ["f0", "s0", "f3", "f4", "f5"]
+
+
+def test_sources_in_step_share_alike() -> None:
+    """Two turns for each four items."""
+    work = Work()
+    worker: NewestWorker[str, str] = NewestWorker(work, "test")
+    worker.offer("first", "first")
+    work.begun()
+    taken = []
+    for _ in range(8):
+        for source in "abcd":
+            worker.offer(source, source)
+        for _ in range(2):
+            work.end()
+            taken += work.begun()
+    work.end()
+    worker.clear()
+    worker.stop()
+    assert {source: taken.count(source) for source in "abcd"} == dict.fromkeys("abcd", 4)
 
 
 def test_sources_of_one_kind_are_taken_together() -> None:
@@ -120,9 +139,9 @@ def test_sources_of_one_kind_are_taken_together() -> None:
     for source in ("small", "large", "little", "second"):
         worker.offer(source, source)
     work.end()
-    assert work.begun() == ["small", "second"]
-    work.end()
     assert work.begun() == ["large", "little"]
+    work.end()
+    assert work.begun() == ["small", "second"]
     work.end()
     worker.stop()
 
