@@ -9,14 +9,9 @@ import re
 from glob import glob
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 NAME = "night_seg_ros"
-
-# The folders models/ and training/ become sub-packages, so that no package of such a common name lands on
-# anyone's path. `colcon build --symlink-install` runs this file in a build folder that has a link to
-# night_seg_ros/ but none to them: there night_seg_ros/__init__.py finds them, beside its real place.
-SUBPACKAGES = {f"{NAME}.{folder}": folder for folder in ("models", "training") if Path(folder).is_dir()}
 
 # The version is written once for Python, in the package; read as text so that nothing gets imported.
 _init = Path(NAME, "__init__.py").read_text(encoding="utf-8")
@@ -35,8 +30,8 @@ setup(
     maintainer_email="maintainers@night-seg-ros.org",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=[NAME, *SUBPACKAGES],
-    package_dir=SUBPACKAGES,
+    # models/ and training/ are sub-packages, by the links night_seg_ros/models and night_seg_ros/training.
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={f"{NAME}.models": ["weights/*.safetensors", "weights/README.md"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
@@ -96,8 +91,8 @@ setup(
     entry_points={
         "console_scripts": [
             f"night-seg = {NAME}.cli:main",
-            f"segment_node = {NAME}.segment_node:main",
-            f"play_node = {NAME}.play_node:main",
+            f"segment_node = {NAME}.nodes.segment_node:main",
+            f"play_node = {NAME}.nodes.play_node:main",
         ],
     },
 )

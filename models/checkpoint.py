@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from night_seg_ros.common.files import write_bytes
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, class_weights
 from night_seg_ros.models.factory import build_model
-from night_seg_ros.models.files import write_bytes
 from night_seg_ros.models.released import RELEASED_DEEPLAB_RATES, released_name, unused_names
 
 STORAGES = ("float32", "float16", "int8")

@@ -10,22 +10,31 @@ import importlib
 import sys
 
 COMMANDS = {
-    "demo": ("night_seg_ros.demo", "replay a night drive through the node and leave pictures"),
-    "segment": ("night_seg_ros.segment_files", "segment images, folders, videos"),
-    "compare": ("night_seg_ros.compare", "lay the results of several models side by side"),
-    "play": ("night_seg_ros.play_node", "play a bag, video or image folder as camera topics"),
-    "export": ("night_seg_ros.export", "write a model as ONNX or PT2 and check it against the checkpoint"),
-    "import-weights": ("night_seg_ros.import_weights", "make a checkpoint of published weights"),
-    "evaluate": ("night_seg_ros.training.evaluate", "score a model on labelled images"),
+    "demo": ("commands.demo", "replay a night drive through the node and leave pictures"),
+    "segment": ("commands.segment", "segment images, folders, videos"),
+    "compare": ("commands.compare", "lay the results of several models side by side"),
+    "play": ("nodes.play_node", "play a bag, video or image folder as camera topics"),
+    "export": (
+        "commands.export",
+        "write a model as ONNX or PT2 and check it against the checkpoint",
+    ),
+    "import-weights": ("commands.import_weights", "make a checkpoint of published weights"),
+    "evaluate": ("training.evaluation.evaluate", "score a model on labelled images"),
     "submit": (
-        "night_seg_ros.training.submit",
+        "training.evaluation.submit",
         "write and check the archive that a benchmark's server scores",
     ),
-    "check-data": ("night_seg_ros.training.check_data", "look a data set over: faults, statistics, plots"),
-    "draw-streets": ("night_seg_ros.training.draw_streets", "write synthetic streets as a data set of files"),
-    "train": ("night_seg_ros.training.command", "train a method from a recipe"),
-    "study": ("night_seg_ros.training.study", "train variants with several seeds and compare them"),
-    "bench": ("night_seg_ros.bench", "measure speed and memory"),
+    "check-data": (
+        "training.inspection.check_data",
+        "look a data set over: faults, statistics, plots",
+    ),
+    "draw-streets": (
+        "training.streets.draw_streets",
+        "write synthetic streets as a data set of files",
+    ),
+    "train": ("training.engine.recipe_command", "train a method from a recipe"),
+    "study": ("training.study", "train variants with several seeds and compare them"),
+    "bench": ("bench.command", "measure speed and memory"),
 }
 
 
@@ -39,7 +48,7 @@ def run_command(program: str, commands: dict[str, tuple[str, str]], argv: list[s
 
     Args:
         program: what the user typed before the command.
-        commands: module, which has ``main(argv) -> exit status``, and help by name.
+        commands: module of this package, which has ``main(argv) -> exit status``, and help by name.
         argv: the command's name and its arguments.
 
     Returns:
@@ -53,7 +62,7 @@ def run_command(program: str, commands: dict[str, tuple[str, str]], argv: list[s
         print(f"{program}: unknown command {name!r}\n\n{_usage(program, commands)}", file=sys.stderr)
         return 2
     try:
-        return int(importlib.import_module(commands[name][0]).main(rest))
+        return int(importlib.import_module(f"night_seg_ros.{commands[name][0]}").main(rest))
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("night_seg_ros"):
             raise

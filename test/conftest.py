@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ros_fixtures import ros_domain
+from helpers.ros_fixtures import ros_domain
 
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint

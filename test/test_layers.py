@@ -1,58 +1,103 @@
-"""Who may import whom: training and the runtime know models, models know neither, ROS stays in the nodes."""
+"""Who may import whom: imports run one way, from the commands down to what all parts share."""
 
 from __future__ import annotations
 
 import ast
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1] / "night_seg_ros"
+
+# A part, and the parts it may import besides itself. `cli` imports commands by name, when they are given.
+PARTS = {
+    "common": set(),
+    "models": {"common"},
+    "inference": {"common", "models"},
+    "media": {"common", "models", "inference"},
+    "pictures": {"common", "models", "inference", "media"},
+    "nodes": {"common", "models", "inference", "media"},
+    "training": {"common", "models", "inference"},
+    "commands": {"common", "models", "inference", "media", "pictures", "nodes", "training"},
+    "bench": {"common", "models", "inference", "media", "nodes", "training", "cli"},
+    "cli": set(),
+}
+# Likewise inside of training; its files outside of folders, a method each, may import all of them.
+TRAINING = {
+    "losses": set(),
+    "streets": set(),
+    "data": {"streets"},
+    "evaluation": {"data", "losses"},
+    "inspection": {"data", "evaluation"},
+    "engine": {"data", "evaluation"},
+}
 ROS = {"rclpy", "sensor_msgs", "std_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "cv_bridge"}
-# What imports ROS besides the nodes: the way between messages and arrays, its benchmark, and one camera of
-# segment_node.
-TALK_ROS = {f"night_seg_ros/{name}.py" for name in ("conversion", "bench_messages", "camera")}
-# The program, the demo, the comparison, the export and the benchmarks join the parts: of training, the demo
-# and the benchmarks take the street generator to draw their frames, the others data sets and metrics.
-JOINS = {f"night_seg_ros/{name}.py" for name in ("cli", "demo", "compare", "export", "bench_options")}
 
 
-def imports(path: Path) -> set[str]:
-    """The dotted names of all modules that a file imports anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports do not say which part they reach"
-            found.add(node.module or "")
-            found |= {f"{node.module}.{name.name}" for name in node.names}
+def walk(folder: Path) -> list[Path]:
+    """All Python files of the package, by the links to models/ and training/, too."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        found += walk(path) if path.is_dir() else [path] if path.suffix == ".py" else []
     return found
 
 
-def files(folder: str) -> list[str]:
-    return sorted(str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / folder).rglob("*.py"))
+FILES = {str(path.relative_to(PACKAGE)): path for path in walk(PACKAGE)}
 
 
-@pytest.mark.parametrize("name", files("models"))
-def test_models_know_no_other_part(name: str) -> None:
-    ours = {module for module in imports(CHECKOUT / name) if module.startswith("night_seg_ros.")}
-    assert all(module.startswith("night_seg_ros.models") for module in ours)
+@cache
+def imports(name: str) -> set[str]:
+    """The dotted names of all modules that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative imports do not say which part they reach"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
 
 
-@pytest.mark.parametrize("name", files("training"))
-def test_training_knows_models_only(name: str) -> None:
-    ours = {module for module in imports(CHECKOUT / name) if module.startswith("night_seg_ros.")}
-    assert all(module.startswith(("night_seg_ros.models", "night_seg_ros.training")) for module in ours)
+def parts(name: str, prefix: str) -> set[str]:
+    """The parts of a package that a file imports, by the names behind the package's."""
+    return {each.removeprefix(prefix).split(".")[0] for each in imports(name) if each.startswith(prefix)}
 
 
-@pytest.mark.parametrize("name", [name for name in files("night_seg_ros") if name not in JOINS])
-def test_the_vehicle_needs_no_training(name: str) -> None:
-    assert not any(module.startswith("night_seg_ros.training") for module in imports(CHECKOUT / name))
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_imports_what_stands_below_it(part: str) -> None:
+    files = [name for name in FILES if name.startswith(f"{part}/") or name == f"{part}.py"]
+    assert files
+    for name in files:
+        assert parts(name, "night_seg_ros.") <= PARTS[part] | {part}, name
 
 
-@pytest.mark.parametrize("name", files("models") + files("training") + files("night_seg_ros"))
-def test_only_nodes_and_what_they_are_made_of_import_ros(name: str) -> None:
-    if name.endswith("_node.py") or name in TALK_ROS:
-        return
-    assert not {module.split(".")[0] for module in imports(CHECKOUT / name)} & ROS
+@pytest.mark.parametrize("part", TRAINING)
+def test_parts_of_training(part: str) -> None:
+    files = [name for name in FILES if name.startswith(f"training/{part}/")]
+    assert files
+    for name in files:
+        assert parts(name, "night_seg_ros.training.") <= TRAINING[part] | {part}, name
+
+
+def test_every_file_belongs_to_a_part() -> None:
+    assert {name.split("/")[0].removesuffix(".py") for name in FILES} == {*PARTS, "__init__"}
+    folders = {name.split("/")[1] for name in FILES if name.startswith("training/") and name.count("/") > 1}
+    assert folders == set(TRAINING)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_only_nodes_and_the_conversion_of_messages_import_ros(name: str) -> None:
+    may = name.startswith("nodes/") or name == "media/conversion.py"
+    may = may or (name.startswith("bench/") and name.endswith("_node.py"))
+    assert may or not {each.split(".")[0] for each in imports(name)} & ROS
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {f"night_seg_ros.{name.removesuffix('.py').replace('/', '.')}": name for name in FILES}
+    graph = {}
+    for module, name in modules.items():
+        targets = {target for each in imports(name) for target in (each, each.rpartition(".")[0])}
+        graph[module] = targets & modules.keys() - {module}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules

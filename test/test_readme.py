@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from night_seg_ros.cli import COMMANDS
-from night_seg_ros.parameters import PARAMETERS
+from night_seg_ros.nodes.parameters import PARAMETERS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_parameters_of_segment_node() -> None:
 
 def test_parameters_of_play_node() -> None:
     pytest.importorskip("rclpy", reason="play_node needs rclpy")
-    from night_seg_ros import play_node
+    from night_seg_ros.nodes import play_node
 
     assert table("play_node") == {name: shown(default) for name, (default, _) in play_node.PARAMETERS.items()}
 
@@ -55,7 +55,7 @@ def test_launch_arguments() -> None:
 
 def test_topics() -> None:
     pytest.importorskip("rclpy", reason="camera.py needs rclpy")
-    from night_seg_ros.camera import IMAGES, OVERLAYS, TRANSPORTS
+    from night_seg_ros.nodes.camera import IMAGES, OVERLAYS, TRANSPORTS
 
     inputs = {f"image{ending}` (in)" for ending, _, _ in TRANSPORTS.values()}
     outputs = {f"~/{output}" for output in (*IMAGES, *OVERLAYS)}

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.timing import (
+from night_seg_ros.common.files import write_json
+from night_seg_ros.common.timing import (
     WARM_UP,
     count_flop,
     device_name,
@@ -28,10 +28,15 @@ from night_seg_ros.models.timing import (
     summarise,
     take_turns,
 )
-from night_seg_ros.training.command import METHODS, method_class, recipe_parser, training_function
-from night_seg_ros.training.data import DataConfig, training_loader
-from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig
-from night_seg_ros.training.optimization import ScheduleConfig
+from night_seg_ros.training.data.stream import DataConfig, training_loader
+from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig
+from night_seg_ros.training.engine.optimization import ScheduleConfig
+from night_seg_ros.training.engine.recipe_command import (
+    METHODS,
+    method_class,
+    recipe_parser,
+    training_function,
+)
 
 
 def bench_recipe(

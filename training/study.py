@@ -22,20 +22,20 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import Path_fr
 from tqdm import tqdm
 
+from night_seg_ros.common.files import write_bytes, write_json
+from night_seg_ros.inference.preprocess import choose_device
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.files import write_bytes, write_json
-from night_seg_ros.models.inference import choose_device
-from night_seg_ros.training.command import (
+from night_seg_ros.training.data.datasets import LabelledImages
+from night_seg_ros.training.data.stream import SourceConfig, build_validation
+from night_seg_ros.training.engine.recipe_command import (
     CIRCUMSTANCES,
     check_same,
     flatten,
     recipe_parser,
     training_function,
 )
-from night_seg_ros.training.data import SourceConfig, build_validation
-from night_seg_ros.training.datasets import LabelledImages
-from night_seg_ros.training.evaluate import ReadAhead, evaluate
-from night_seg_ros.training.score_charts import draw_miou, draw_study, draw_sweeps
+from night_seg_ros.training.evaluation.evaluate import ReadAhead, evaluate
+from night_seg_ros.training.evaluation.score_charts import draw_miou, draw_study, draw_sweeps
 
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
 

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from night_seg_ros.training.adaptation_losses import Variant
-from night_seg_ros.training.command import run_training
-from night_seg_ros.training.engine import Batch, Engine, RunConfig
-from night_seg_ros.training.losses import upsample
-from night_seg_ros.training.mixing import (
+from night_seg_ros.training.data.pairs import AdaptationDataConfig
+from night_seg_ros.training.engine.engine import Batch, Engine, RunConfig
+from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig
+from night_seg_ros.training.engine.recipe_command import run_training
+from night_seg_ros.training.losses.adaptation import Variant
+from night_seg_ros.training.losses.mixing import (
     confident_share,
     dynamic_classes,
     half_of_classes,
     mix,
     mixed_cross_entropy,
 )
-from night_seg_ros.training.optimization import OptimizerConfig, ScheduleConfig
-from night_seg_ros.training.pairs import AdaptationDataConfig
+from night_seg_ros.training.losses.supervised import upsample
 from night_seg_ros.training.train_dannet import (
     DANNetLossConfig,
     DANNetMethod,

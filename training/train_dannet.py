@@ -26,7 +26,12 @@ from night_seg_ros.models.dannet import (
 from night_seg_ros.models.discriminator import Discriminator
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.resnet import ResNetStages, read_pretrained
-from night_seg_ros.training.adaptation_losses import (
+from night_seg_ros.training.data.pairs import AdaptationDataConfig
+from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig, StepReport
+from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
+from night_seg_ros.training.engine.pictures import image_picture, label_picture, side_by_side
+from night_seg_ros.training.engine.recipe_command import run_training
+from night_seg_ros.training.losses.adaptation import (
     Static,
     Variant,
     least_squares,
@@ -34,12 +39,7 @@ from night_seg_ros.training.adaptation_losses import (
     pseudo_label,
     static_loss,
 )
-from night_seg_ros.training.command import run_training
-from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig, StepReport
-from night_seg_ros.training.losses import cross_entropy, upsample
-from night_seg_ros.training.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
-from night_seg_ros.training.pairs import AdaptationDataConfig
-from night_seg_ros.training.pictures import image_picture, label_picture, side_by_side
+from night_seg_ros.training.losses.supervised import cross_entropy, upsample
 
 Predictions = dict[str, Tensor]
 
@@ -88,12 +88,12 @@ class DANNetLossConfig:
     Attributes:
         light: weight of the light losses; 0 for none (ablation).
         light_source: that of the source image's; the release has 1.
-        light_variant: ``paper`` or ``release``, see ``adaptation_losses``.
+        light_variant: ``paper`` or ``release``, see ``losses.adaptation``.
         static: ``neighbourhood`` (paper); or ``focal``, ``cross_entropy``, ``none`` (ablations).
         static_weight: weight of the static loss.
         gamma: of the static loss.
         adversarial: weight of the adversarial losses.
-        pseudo_labels: ``paper`` or ``release``, see ``adaptation_losses.pseudo_label``.
+        pseudo_labels: ``paper`` or ``release``, see ``losses.adaptation.pseudo_label``.
         reweight_pseudo_labels: whether rare classes weigh more in these; without is an ablation.
         day_target: whether the day images of the pairs take part; without them (ablation) there are no pseudo
             labels, so ``static`` must be ``none``.

@@ -13,12 +13,17 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_weights
 from night_seg_ros.models.egnet import EGNet, Exposure, Guidance
 from night_seg_ros.models.resnet import read_pretrained
-from night_seg_ros.training.command import run_training
-from night_seg_ros.training.data import DataConfig
-from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig, StepReport
-from night_seg_ros.training.losses import EGNetLoss
-from night_seg_ros.training.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
-from night_seg_ros.training.pictures import exposure_picture, image_picture, label_picture, side_by_side
+from night_seg_ros.training.data.stream import DataConfig
+from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig, StepReport
+from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
+from night_seg_ros.training.engine.pictures import (
+    exposure_picture,
+    image_picture,
+    label_picture,
+    side_by_side,
+)
+from night_seg_ros.training.engine.recipe_command import run_training
+from night_seg_ros.training.losses.supervised import EGNetLoss
 
 
 @dataclass

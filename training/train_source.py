@@ -14,12 +14,12 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_weights
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.resnet import ResNetStages, read_pretrained
-from night_seg_ros.training.command import run_training
-from night_seg_ros.training.data import DataConfig
-from night_seg_ros.training.engine import Batch, Engine, Method, RunConfig, StepReport
-from night_seg_ros.training.losses import cross_entropy, upsample
-from night_seg_ros.training.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
-from night_seg_ros.training.pictures import image_picture, label_picture, side_by_side
+from night_seg_ros.training.data.stream import DataConfig
+from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig, StepReport
+from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
+from night_seg_ros.training.engine.pictures import image_picture, label_picture, side_by_side
+from night_seg_ros.training.engine.recipe_command import run_training
+from night_seg_ros.training.losses.supervised import cross_entropy, upsample
 
 
 @dataclass

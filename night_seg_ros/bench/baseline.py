@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from night_seg_ros.measuring import Stages
-from night_seg_ros.models.inference import InputSize, preprocess
+from night_seg_ros.bench.measuring import Stages
+from night_seg_ros.inference.preprocess import InputSize, preprocess
 from night_seg_ros.models.output import SegmentationOutput
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from night_seg_ros.models.files import atomic_path
+from night_seg_ros.common.files import atomic_path
 
 
 def draw_frames(path: Path, results: list[dict[str, Any]]) -> None:

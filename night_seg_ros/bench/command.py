@@ -5,12 +5,12 @@ from __future__ import annotations
 from night_seg_ros.cli import run_command
 
 BENCHES = {
-    "network": ("night_seg_ros.bench_network", "the network alone, from its input to its logits"),
-    "labels": ("night_seg_ros.bench_labels", "from logits to labels of a frame's size"),
-    "messages": ("night_seg_ros.bench_messages", "between image messages and pixels, for each encoding"),
-    "frame": ("night_seg_ros.bench_frame", "from a frame in memory to its labels"),
-    "node": ("night_seg_ros.bench_node", "from a camera's topic to the labels, between processes"),
-    "train": ("night_seg_ros.training.bench", "training: input against step, step against a plain loop"),
+    "network": ("bench.network", "the network alone, from its input to its logits"),
+    "labels": ("bench.labels", "from logits to labels of a frame's size"),
+    "messages": ("bench.messages", "between image messages and pixels, for each encoding"),
+    "frame": ("bench.frame", "from a frame in memory to its labels"),
+    "node": ("bench.node", "from a camera's topic to the labels, between processes"),
+    "train": ("training.bench", "training: input against step, step against a plain loop"),
 }
 
 

@@ -17,8 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from night_seg_ros.baseline import PlainSegmenter
-from night_seg_ros.bench_options import (
+from night_seg_ros.bench.baseline import PlainSegmenter
+from night_seg_ros.bench.measuring import (
+    Stages,
+    compare_speed,
+    describe_device,
+    format_device,
+    format_stages,
+    measure_stages,
+)
+from night_seg_ros.bench.options import (
     add_frame_options,
     add_network_options,
     add_run_options,
@@ -27,27 +35,19 @@ from night_seg_ros.bench_options import (
     prepare_device,
     read_frames,
 )
-from night_seg_ros.cuda_frames import kernels
-from night_seg_ros.measuring import (
-    Stages,
-    compare_speed,
-    describe_device,
-    format_device,
-    format_stages,
-    measure_stages,
-)
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.inference import InputSize, network_size
-from night_seg_ros.models.labels import predict_labels
-from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.timing import (
+from night_seg_ros.common.files import write_json
+from night_seg_ros.common.timing import (
     count_network_flop,
     format_arithmetic,
     format_speed,
     judge_arithmetic,
     matrix_peak,
 )
-from night_seg_ros.segmenter import PRECISIONS, Segmenter
+from night_seg_ros.inference.engines.torch_cuda import kernels
+from night_seg_ros.inference.label_map import predict_labels
+from night_seg_ros.inference.preprocess import InputSize, network_size
+from night_seg_ros.inference.segmenter import PRECISIONS, Segmenter
+from night_seg_ros.models.output import SegmentationOutput
 
 SWEEP = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the frame's height and width: of 1080p, also 360p, 540p and 720p
 
@@ -177,7 +177,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     shares = SWEEP if options.sweep else (1.0,)
     if options.sweep:
-        from night_seg_ros.bench_chart import draw_frames  # what is missing shows before the work
+        from night_seg_ros.bench.chart import draw_frames  # what is missing shows before the work
     device = prepare_device(options)
     network, input_size, name = open_network(options)
     results = []

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from night_seg_ros.baseline import plain_confidence, plain_labels
-from night_seg_ros.bench_options import add_run_options, prepare_device, side
-from night_seg_ros.measuring import compare_speed, describe_device, format_device
+from night_seg_ros.bench.baseline import plain_confidence, plain_labels
+from night_seg_ros.bench.measuring import compare_speed, describe_device, format_device
+from night_seg_ros.bench.options import add_run_options, prepare_device, side
+from night_seg_ros.common.files import write_json
+from night_seg_ros.common.timing import format_speed
+from night_seg_ros.inference.label_map import predict_labels
+from night_seg_ros.inference.segmenter import PRECISIONS, choose_precision
 from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.timing import format_speed
-from night_seg_ros.segmenter import PRECISIONS, choose_precision
 
 _PATCH = 12  # logits between two independent ones of the random image: regions of about a street's sizes
 

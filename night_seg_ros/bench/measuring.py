@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from night_seg_ros.models.timing import (
+from night_seg_ros.bench.process_memory import resident_memory
+from night_seg_ros.common.timing import (
     WARM_UP,
     device_name,
     peak_memory,
@@ -21,7 +22,6 @@ from night_seg_ros.models.timing import (
     take_turns,
     wait,
 )
-from night_seg_ros.process_memory import resident_memory
 
 Stages = Sequence[tuple[str, Callable[[Any], Any]]]
 """Names and steps of a way; each step takes what the one before it gave."""

@@ -16,10 +16,16 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from night_seg_ros.bench_options import add_frame_options, add_turn_options, read_frames
-from night_seg_ros.conversion import ENCODINGS, array_to_image, array_to_jpeg, compressed_to_bgr, image_to_bgr
-from night_seg_ros.measuring import compare_speed, describe_device
-from night_seg_ros.models.files import write_json
+from night_seg_ros.bench.measuring import compare_speed, describe_device
+from night_seg_ros.bench.options import add_frame_options, add_turn_options, read_frames
+from night_seg_ros.common.files import write_json
+from night_seg_ros.media.conversion import (
+    ENCODINGS,
+    array_to_image,
+    array_to_jpeg,
+    compressed_to_bgr,
+    image_to_bgr,
+)
 
 CPU = torch.device("cpu")
 Way = tuple[Callable[[], Any], Callable[[], Any]]  # ours and plain

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from night_seg_ros.bench_options import (
+from night_seg_ros.bench.measuring import compare_speed, describe_device, format_device
+from night_seg_ros.bench.options import (
     add_frame_options,
     add_network_options,
     add_run_options,
@@ -20,18 +21,17 @@ from night_seg_ros.bench_options import (
     prepare_device,
     read_frames,
 )
-from night_seg_ros.cuda_frames import kernels
-from night_seg_ros.measuring import compare_speed, describe_device, format_device
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.inference import InputSize, preprocess
-from night_seg_ros.models.timing import (
+from night_seg_ros.common.files import write_json
+from night_seg_ros.common.timing import (
     count_network_flop,
     format_arithmetic,
     format_speed,
     judge_arithmetic,
     matrix_peak,
 )
-from night_seg_ros.segmenter import PRECISIONS, Segmenter, choose_precision
+from night_seg_ros.inference.engines.torch_cuda import kernels
+from night_seg_ros.inference.preprocess import InputSize, preprocess
+from night_seg_ros.inference.segmenter import PRECISIONS, Segmenter, choose_precision
 
 
 class PreparedRun:

@@ -1,7 +1,7 @@
 """``night-seg bench node``: from a camera's topic to the labels, between processes.
 
-Three processes talk over rclpy, in a ROS domain of their own: bench_publish_node plays the cameras,
-bench_receive_node takes the labels, and between them runs first segment_node, then bench_plain_node.
+Three processes talk over rclpy, in a ROS domain of their own: publish_node plays the cameras,
+receive_node takes the labels, and between them runs first segment_node, then plain_node.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from night_seg_ros.bench_options import (
+from night_seg_ros.bench.options import (
     add_device_options,
     add_frame_options,
     add_network_options,
@@ -28,12 +28,8 @@ from night_seg_ros.bench_options import (
     prepare_device,
     read_frames,
 )
-from night_seg_ros.frame_statistics import STAGES
-from night_seg_ros.models import METHODS
-from night_seg_ros.models.checkpoint import save_checkpoint
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.inference import network_size
-from night_seg_ros.models.timing import (
+from night_seg_ros.common.files import write_json
+from night_seg_ros.common.timing import (
     count_network_flop,
     device_name,
     format_arithmetic,
@@ -41,10 +37,14 @@ from night_seg_ros.models.timing import (
     matrix_peak,
     percentiles,
 )
-from night_seg_ros.models.weights_options import chosen_weights
-from night_seg_ros.node_processes import NodeError, NodeProcesses
-from night_seg_ros.parameters import check_value
-from night_seg_ros.segmenter import PRECISIONS, choose_precision
+from night_seg_ros.inference.options import chosen_weights
+from night_seg_ros.inference.preprocess import network_size
+from night_seg_ros.inference.segmenter import PRECISIONS, choose_precision
+from night_seg_ros.models import METHODS
+from night_seg_ros.models.checkpoint import save_checkpoint
+from night_seg_ros.nodes.frame_statistics import STAGES
+from night_seg_ros.nodes.parameters import check_value
+from night_seg_ros.nodes.processes import NodeError, NodeProcesses
 
 START_S = 180.0  # importing torch from a cold, slow disk takes its time
 END_S = 120.0  # a slow network has frames to finish
@@ -93,11 +93,11 @@ def run_node(
         processes.start(module, arguments)
         listener = [str(received), str(labels), "--keep", str(count)]
         listener += ["--process", str(processes.running[module].pid)]
-        processes.start("bench_receive_node", listener + pairs)
+        processes.start("bench.receive_node", listener + pairs)
         publisher += ["--timeout", str(START_S)]
-        processes.start("bench_publish_node", publisher + cameras, show=True)
-        processes.wait("bench_publish_node", 2 * START_S + seconds)
-        processes.wait("bench_receive_node", END_S)
+        processes.start("bench.publish_node", publisher + cameras, show=True)
+        processes.wait("bench.publish_node", 2 * START_S + seconds)
+        processes.wait("bench.receive_node", END_S)
     sent_stamps = json.loads(sent.read_text())
     figures = summarise(sent_stamps, json.loads(received.read_text()))
     # The first camera shows the frames in turn.
@@ -113,8 +113,8 @@ def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
     """The figures of a node.
 
     Args:
-        sent: see ``bench_publish_node``.
-        received: see ``bench_receive_node``.
+        sent: see ``publish_node``.
+        received: see ``receive_node``.
 
     Returns:
         JSON values. Of all cameras: ``latency``, see ``percentiles``, from stamp to receipt; ``answered``
@@ -253,8 +253,8 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         plain += ["--input-size", str(options.input_size)]
     plain += [text for pair in labels.items() for text in ("--camera", *pair)]
     nodes = {
-        "ours": ("segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
-        "plain": ("bench_plain_node", plain),
+        "ours": ("nodes.segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
+        "plain": ("bench.plain_node", plain),
     }
     runs = {
         name: run_node(
@@ -328,7 +328,7 @@ def main(argv: list[str]) -> int:
     add_device_options(parser)
     options = parser.parse_args(argv)
     if options.sweep:
-        from night_seg_ros.bench_chart import draw_nodes  # what is missing shows before the work
+        from night_seg_ros.bench.chart import draw_nodes  # what is missing shows before the work
     # Killed politely, it still takes its nodes along.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     results = []

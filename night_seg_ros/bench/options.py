@@ -16,12 +16,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.preprocess import MIN_SIDE, InputSize, choose_device
+from night_seg_ros.inference.segmenter import PRECISIONS
+from night_seg_ros.media.sources import Source, open_source
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.inference import MIN_SIDE, InputSize, choose_device
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
-from night_seg_ros.segmenter import PRECISIONS
-from night_seg_ros.sources import Source, open_source
 
 FRAMES = 16  # at most; kept in memory, and gone through again and again
 STREETS = 4  # drawn ones: that takes a while
@@ -212,8 +212,8 @@ def _build_arguments(text: str) -> dict[str, Any]:
 
 def _streets(height: int, width: int) -> Iterator[np.ndarray]:
     """Night streets that no training sees."""
-    from night_seg_ros.training.datasets import SYNTHETIC_TRAINING
-    from night_seg_ros.training.street import StreetScene
+    from night_seg_ros.training.data.datasets import SYNTHETIC_TRAINING
+    from night_seg_ros.training.streets.scene import StreetScene
 
     for index in range(STREETS):
         night = StreetScene(SYNTHETIC_TRAINING + index).render(height, width, day=False).night

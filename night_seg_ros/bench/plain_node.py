@@ -2,7 +2,7 @@
 
 Its callback decodes a frame, runs the network as PyTorch does by default, and publishes the labels.
 
-    python -m night_seg_ros.bench_plain_node WEIGHTS --device cpu --camera IMAGE LABELS ...
+    python -m night_seg_ros.bench.plain_node WEIGHTS --device cpu --camera IMAGE LABELS ...
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from rclpy.qos import QoSProfile
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 
-from night_seg_ros.baseline import PlainSegmenter
-from night_seg_ros.conversion import array_to_image, image_to_bgr
+from night_seg_ros.bench.baseline import PlainSegmenter
+from night_seg_ros.inference.preprocess import choose_device
+from night_seg_ros.media.conversion import array_to_image, image_to_bgr
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.inference import choose_device
 
 
 class PlainNode(Node):
@@ -49,7 +49,7 @@ class PlainNode(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the node until it is stopped."""
-    parser = argparse.ArgumentParser(prog="bench_plain_node", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="plain_node", description=__doc__.splitlines()[0])
     parser.add_argument("weights", type=Path, help="a checkpoint")
     parser.add_argument("--device", required=True)
     parser.add_argument("--input-size", type=int, help="shorter side at which the network sees a frame")

@@ -1,6 +1,6 @@
 """The cameras of ``night-seg bench node``: publishes frames, stamped with the time of publishing.
 
-python -m night_seg_ros.bench_publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 --camera IMAGE ...
+python -m night_seg_ros.bench.publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 --camera IMAGE ...
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from night_seg_ros.conversion import array_to_image
-from night_seg_ros.models.files import write_json
-from night_seg_ros.sources import replace_stamp
+from night_seg_ros.common.files import write_json
+from night_seg_ros.media.conversion import array_to_image
+from night_seg_ros.media.sources import replace_stamp
 
 ALL_HEARD = "/bench/all_heard"
 """A topic that the listener publishes once it has got labels of every camera."""
@@ -111,7 +111,7 @@ class Cameras(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Publish, and write the stamps."""
-    parser = argparse.ArgumentParser(prog="bench_publish_node", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="publish_node", description=__doc__.splitlines()[0])
     parser.add_argument("frames", type=Path, help=".npy file of (N, H, W, 3) uint8 BGR frames")
     parser.add_argument(
         "sent", type=Path, help="JSON file for the stamps, in ns, by topic, and the number of frames before"

@@ -2,7 +2,7 @@
 
 It ends when the cameras have gone and nothing more comes.
 
-    python -m night_seg_ros.bench_receive_node RECEIVED.json LABELS.npz --process PID --camera IMAGE LABELS
+    python -m night_seg_ros.bench.receive_node RECEIVED.json LABELS.npz --process PID --camera IMAGE LABELS
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from std_msgs.msg import Empty
 
-from night_seg_ros.bench_publish_node import ALL_HEARD
-from night_seg_ros.conversion import image_to_bgr
-from night_seg_ros.models.files import write_json
-from night_seg_ros.process_memory import resident_memory
-from night_seg_ros.sources import read_stamp
+from night_seg_ros.bench.process_memory import resident_memory
+from night_seg_ros.bench.publish_node import ALL_HEARD
+from night_seg_ros.common.files import write_json
+from night_seg_ros.media.conversion import image_to_bgr
+from night_seg_ros.media.sources import read_stamp
 
 _QUIET_S = 3.0  # of silence at the end: three times the period of the diagnostics
 _SAMPLE_S = 0.5  # from one look at the memory to the next
@@ -103,7 +103,7 @@ class Listener(Node):
 
 def main(argv: list[str] | None = None) -> int:
     """Listen until the end, and write what came."""
-    parser = argparse.ArgumentParser(prog="bench_receive_node", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="receive_node", description=__doc__.splitlines()[0])
     parser.add_argument("received", type=Path, help="JSON file for what came")
     parser.add_argument(
         "labels", type=Path, help=".npz file for the last labels of the first camera, and their stamps"

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from night_seg_ros.comparison_report import comparison_page, summary_tables
-from night_seg_ros.drawing import exposure_colours
-from night_seg_ros.frame_files import (
+from night_seg_ros.commands.comparison_report import comparison_page, summary_tables
+from night_seg_ros.common.files import write_bytes, write_json
+from night_seg_ros.inference.segmenter import Segmentation, Segmenter, overlay
+from night_seg_ros.media.frame_files import (
     Skipped,
     check_names,
     check_out,
@@ -27,22 +28,21 @@ from night_seg_ros.frame_files import (
     parse_options,
     write_results,
 )
-from night_seg_ros.image_files import resize, write_image
+from night_seg_ros.media.sources import Frame, Source, open_source
+from night_seg_ros.media.writers import resize, write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.models.files import write_bytes, write_json
-from night_seg_ros.segmenter import Segmentation, Segmenter, overlay
-from night_seg_ros.sources import Frame, Source, open_source
-from night_seg_ros.tiles import lay_out, legend, tile_size
-from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
-from night_seg_ros.training.datasets import (
+from night_seg_ros.pictures.drawing import exposure_colours
+from night_seg_ros.pictures.tiles import lay_out, legend, tile_size
+from night_seg_ros.training.data.datasets import (
     DataError,
     LabelledFiles,
     LabelledImages,
     Sample,
     open_labelled,
 )
-from night_seg_ros.training.metrics import SegmentationMetrics
+from night_seg_ros.training.data.options import add_dataset_options, check_input_options
+from night_seg_ros.training.evaluation.metrics import SegmentationMetrics
 
 _RESULT = "compare"
 

@@ -21,13 +21,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
-from night_seg_ros.contact_sheet import contact_sheet
-from night_seg_ros.image_files import write_image
-from night_seg_ros.models import METHODS
-from night_seg_ros.models.files import write_bytes, write_json
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
-from night_seg_ros.node_processes import NodeError, NodeProcesses
-from night_seg_ros.replay_report import (
+from night_seg_ros.commands.replay_report import (
     DIAGNOSTICS,
     EXPOSURE,
     LABELS,
@@ -39,8 +33,10 @@ from night_seg_ros.replay_report import (
     summary_page,
     write_video,
 )
-from night_seg_ros.segmenter import Segmenter
-from night_seg_ros.sources import (
+from night_seg_ros.common.files import write_bytes, write_json
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.segmenter import Segmenter
+from night_seg_ros.media.sources import (
     CAMERA_INFO,
     COMPRESSED_IMAGE,
     IMAGE,
@@ -49,6 +45,10 @@ from night_seg_ros.sources import (
     Source,
     open_source,
 )
+from night_seg_ros.media.writers import write_image
+from night_seg_ros.models import METHODS
+from night_seg_ros.nodes.processes import NodeError, NodeProcesses
+from night_seg_ros.pictures.contact_sheet import contact_sheet
 
 CAMERA = "/camera/image_raw"
 COMPLETE = "/record_node/complete"  # where record_node answers a frame that it has with all its outputs
@@ -69,7 +69,7 @@ def write_drive(path: Path, seconds: float, seed: int) -> list[np.ndarray]:
     Returns:
         The truth of each frame: (H, W) uint8 train ids, 255 = ignored.
     """
-    from night_seg_ros.training.street import StreetScene
+    from night_seg_ros.training.streets.scene import StreetScene
 
     height, width = DRIVE_SIZE
     typestore = get_typestore(Stores.ROS2_JAZZY)
@@ -159,11 +159,11 @@ def replay(
 
     frames = min(len(source), seconds * source.rate + 1) if seconds else len(source)
     with NodeProcesses(work) as processes:
-        processes.start("segment_node", node)
-        processes.start("record_node", recorder)
-        processes.start("play_node", player, show=True)
-        processes.wait("play_node", START_S + 60 + 5 * frames + frames / source.rate)
-        processes.wait("record_node", 60)
+        processes.start("nodes.segment_node", node)
+        processes.start("nodes.record_node", recorder)
+        processes.start("nodes.play_node", player, show=True)
+        processes.wait("nodes.play_node", START_S + 60 + 5 * frames + frames / source.rate)
+        processes.wait("nodes.record_node", 60)
     return read_recording(bag, topic)
 
 
@@ -184,7 +184,7 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         drive, seconds = source.name, options.seconds or 0.0
     else:
         seconds = options.seconds or 10.0
-        from night_seg_ros.training.metrics import (
+        from night_seg_ros.training.evaluation.metrics import (
             SegmentationMetrics,
         )  # what is missing shows before the work
 

@@ -13,21 +13,21 @@ import cv2
 from torch import Tensor
 from tqdm import tqdm
 
-from night_seg_ros.export_check import CheckFrame, compare, format_report, judge
+from night_seg_ros.commands.export_check import CheckFrame, compare, format_report, judge
+from night_seg_ros.common.files import atomic_path, write_bytes
+from night_seg_ros.inference.exporting import FORMATS, export_model
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.preprocess import MIN_SIDE, network_size
+from night_seg_ros.inference.segmenter import Segmenter
+from night_seg_ros.media.sources import open_source
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.exporting import FORMATS, export_model
-from night_seg_ros.models.files import atomic_path, write_bytes
-from night_seg_ros.models.inference import MIN_SIDE, network_size
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
-from night_seg_ros.segmenter import Segmenter
-from night_seg_ros.sources import open_source
-from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
-from night_seg_ros.training.datasets import (
+from night_seg_ros.training.data.datasets import (
     LabelledImages,
     held_out_streets,
     open_labelled,
 )
-from night_seg_ros.training.metrics import SegmentationMetrics
+from night_seg_ros.training.data.options import add_dataset_options, check_input_options
+from night_seg_ros.training.evaluation.metrics import SegmentationMetrics
 
 CAMERA = (1080, 1920)  # height and width of the frames that the size of the input is chosen for
 STREETS = 8  # synthetic ones, by night, to check with if no frames are given

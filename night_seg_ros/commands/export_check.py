@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import torch
 
-from night_seg_ros.models.inference import is_distorted
-from night_seg_ros.segmenter import Segmentation, Segmenter
+from night_seg_ros.inference.preprocess import is_distorted
+from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 
 MIN_AGREEMENT = 0.999  # share of the pixels that must have the same label
 MAX_DIFFERENCE = 2  # in exposure and relit image, of 255

@@ -14,11 +14,11 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
-from night_seg_ros.contact_sheet import Row
-from night_seg_ros.frame_statistics import exposure_shares
-from night_seg_ros.image_files import VideoFile
-from night_seg_ros.node_processes import NodeError
-from night_seg_ros.sources import open_source, read_stamp
+from night_seg_ros.media.sources import open_source, read_stamp
+from night_seg_ros.media.writers import VideoFile
+from night_seg_ros.nodes.frame_statistics import exposure_shares
+from night_seg_ros.nodes.processes import NodeError
+from night_seg_ros.pictures.contact_sheet import Row
 
 LABELS = "/segment_node/labels"
 EXPOSURE = "/segment_node/exposure"

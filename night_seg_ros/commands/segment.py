@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from night_seg_ros.frame_files import Skipped, check_names, parse_options, write_results
-from night_seg_ros.image_files import write_image
-from night_seg_ros.models.exported import TRUST_PT2
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
-from night_seg_ros.segmenter import Segmentation, Segmenter
-from night_seg_ros.sources import Frame, Source, SourceError, open_source
+from night_seg_ros.inference.engines.exported import TRUST_PT2
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.segmenter import Segmentation, Segmenter
+from night_seg_ros.media.frame_files import Skipped, check_names, parse_options, write_results
+from night_seg_ros.media.sources import Frame, Source, SourceError, open_source
+from night_seg_ros.media.writers import write_image
 
 
 def segment_files(

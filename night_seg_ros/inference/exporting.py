@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
 
-from night_seg_ros.models.exported import HEADER, INPUT, OUTPUTS, PT2_HEADER, need_package
-from night_seg_ros.models.inference import MIN_SIDE
+from night_seg_ros.inference.engines.exported import HEADER, INPUT, OUTPUTS, PT2_HEADER, need_package
+from night_seg_ros.inference.preprocess import MIN_SIDE
 
 OPSET = 18  # of ONNX; known to onnxruntime since its version 1.14
 

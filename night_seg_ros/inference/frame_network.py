@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from night_seg_ros.inference.label_map import predict_labels
+from night_seg_ros.inference.preprocess import InputSize, preprocess
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
-from night_seg_ros.models.inference import InputSize, preprocess
-from night_seg_ros.models.labels import predict_labels
 from night_seg_ros.models.output import SegmentationOutput
 
 FIELDS = ("labels", "exposure", "confidence", "relit")

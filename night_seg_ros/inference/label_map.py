@@ -1,6 +1,6 @@
 """From a network's small logits to labels of an image's size, without ever holding full-size logits.
 
-On CUDA one Triton kernel does it (``labels_triton``), if it can be had. On the CPU, labels alone are found
+On CUDA one Triton kernel does it (``label_map_triton``), if it can be had. On the CPU, labels alone are found
 cell by cell, a cell being what lies between four neighbouring logits: bilinear interpolation only mixes its
 four corners, so a class that leads at all four leads everywhere between them, and the others need looking at
 only in the cells where borders run. All else is computed in bands of rows: confidence, which takes the whole
@@ -62,7 +62,7 @@ def predict_labels(
 def _triton_function(device: torch.device) -> Callable[..., tuple[Tensor, Tensor | None]] | None:
     """The Triton kernel, if it can be had: it is compiled on the machine, which takes a C compiler."""
     try:
-        from night_seg_ros.models.labels_triton import labels_on_cuda
+        from night_seg_ros.inference.label_map_triton import labels_on_cuda
 
         for confidence in (False, True):  # compiles both
             labels_on_cuda(torch.zeros(1, 2, 2, 2, device=device), (4, 4), False, confidence)

@@ -14,20 +14,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from night_seg_ros.cuda_frames import CudaFrames
-from night_seg_ros.frame_network import FIELDS, FrameNetwork, fields_of
-from night_seg_ros.models.checkpoint import check_classes
-from night_seg_ros.models.classes import NUM_CLASSES, PALETTE
-from night_seg_ros.models.cpu_fusion import can_fuse
-from night_seg_ros.models.exported import ExportedNetwork, load_network
-from night_seg_ros.models.inference import (
+from night_seg_ros.inference.engines.cpu_fusion import can_fuse
+from night_seg_ros.inference.engines.exported import ExportedNetwork, load_network
+from night_seg_ros.inference.engines.inference_graph import inference_graph
+from night_seg_ros.inference.engines.torch_cuda import CudaFrames
+from night_seg_ros.inference.frame_network import FIELDS, FrameNetwork, fields_of
+from night_seg_ros.inference.preprocess import (
     InputSize,
     choose_device,
     computes_in_bf16,
     is_distorted,
     network_size,
 )
-from night_seg_ros.models.inference_graph import inference_graph
+from night_seg_ros.models.checkpoint import check_classes
+from night_seg_ros.models.classes import NUM_CLASSES, PALETTE
 
 OUTPUTS = (*FIELDS, "overlay")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from night_seg_ros.image_files import CODECS, VideoFile
-from night_seg_ros.segmenter import PRECISIONS
-from night_seg_ros.sources import Frame, Images, Source, SourceError
+from night_seg_ros.inference.segmenter import PRECISIONS
+from night_seg_ros.media.sources import Frame, Images, Source, SourceError
+from night_seg_ros.media.writers import CODECS, VideoFile
 
 
 class Skipped:

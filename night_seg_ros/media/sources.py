@@ -178,7 +178,7 @@ class Bag:
     def frames(self, on_error: OnError | None = None) -> Iterator[Frame]:
         """Yield the decoded images; see ``open_source`` for ``on_error``."""
         try:
-            from night_seg_ros.conversion import compressed_to_bgr, image_to_bgr
+            from night_seg_ros.media.conversion import compressed_to_bgr, image_to_bgr
         except ImportError as error:
             raise SourceError(
                 f"{self.path}: decoding a bag needs the ROS messages ({error}); source a ROS distribution or "

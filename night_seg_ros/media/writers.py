@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from night_seg_ros.models.files import write_bytes
+from night_seg_ros.common.files import write_bytes
 
 # What OpenCV's wheels can encode: vp09 plays in browsers too, but takes 0.1 s a frame and more; mp4v is
 # fast, for desktop players.

@@ -28,16 +28,16 @@ try:
 except ImportError:  # ROS 2 Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-from night_seg_ros.conversion import (
+from night_seg_ros.inference.segmenter import PendingSegmentations, Segmentation
+from night_seg_ros.media.conversion import (
     ConversionError,
     array_to_image,
     array_to_jpeg,
     compressed_to_bgr,
     image_to_bgr,
 )
-from night_seg_ros.frame_statistics import FrameStatistics
-from night_seg_ros.newest import NewestWorker
-from night_seg_ros.segmenter import PendingSegmentations, Segmentation
+from night_seg_ros.nodes.frame_statistics import FrameStatistics
+from night_seg_ros.nodes.newest_worker import NewestWorker
 
 IMAGES = ("labels", "exposure", "confidence", "relit")  # outputs that the Segmenter gives as they are
 OVERLAYS = ("overlay", "overlay/compressed")

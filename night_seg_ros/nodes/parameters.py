@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from night_seg_ros.inference.segmenter import PRECISIONS
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.segmenter import PRECISIONS
 
 Value = str | bool | int | float | list[str] | list[int]
 

@@ -40,8 +40,16 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from night_seg_ros.conversion import array_to_image
-from night_seg_ros.sources import IMAGE, Bag, BagMessage, SourceError, open_source, read_stamp, replace_stamp
+from night_seg_ros.media.conversion import array_to_image
+from night_seg_ros.media.sources import (
+    IMAGE,
+    Bag,
+    BagMessage,
+    SourceError,
+    open_source,
+    read_stamp,
+    replace_stamp,
+)
 
 DEFAULT_TOPIC = "/camera/image_raw"
 STAMPS = ("recorded", "now")

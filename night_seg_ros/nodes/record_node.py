@@ -4,7 +4,7 @@ It ends when the player has gone and nothing more comes, or on Ctrl-C. The bag a
 when it is complete. On ``--answers`` it tells which frames it has, with all that belongs to them: a player
 that waits for these answers loses none, however late a process gets its share of the processor.
 
-    python -m night_seg_ros.record_node BAG --topic /camera/image_raw sensor_msgs/msg/Image --topic ...
+    python -m night_seg_ros.nodes.record_node BAG --topic /camera/image_raw sensor_msgs/msg/Image --topic ...
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import Image
 
-from night_seg_ros.sources import read_stamp
+from night_seg_ros.media.sources import read_stamp
 
 
 class RecordNode(Node):

@@ -9,9 +9,9 @@ Topics, private names under the node unless they start with a slash:
 
 With parameter ``image_topics`` it serves several cameras with one model: the camera of ``/front/image_raw``
 has the outputs ``~/front/labels`` ... and an entry of its own in ``/diagnostics``. Each is a ``Camera``
-(``night_seg_ros/camera.py``); the node holds the model, the lifecycle and the thread that runs the network.
+(``nodes/camera.py``); the node holds the model, the lifecycle and the thread that runs the network.
 
-Outputs have the camera's size and the header of their frame. Parameters: ``night_seg_ros/parameters.py``.
+Outputs have the camera's size and the header of their frame. Parameters: ``nodes/parameters.py``.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.utilities import ok, try_shutdown
 
-from night_seg_ros.camera import Arrival, Camera, Frame, Result, make_status
+from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.newest import NewestWorker
-from night_seg_ros.parameters import PARAMETERS, Parameter, check_value, name_cameras
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.nodes.camera import Arrival, Camera, Frame, Result, make_status
+from night_seg_ros.nodes.newest_worker import NewestWorker
+from night_seg_ros.nodes.parameters import PARAMETERS, Parameter, check_value, name_cameras
 
 BATCH_LOG_PERIOD = 5.0  # seconds
 

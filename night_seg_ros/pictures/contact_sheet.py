@@ -7,10 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from night_seg_ros.drawing import BACKGROUND, BRIGHT, LEGEND_LINE, draw_legend, exposure_colours, font
-from night_seg_ros.image_files import fit
+from night_seg_ros.inference.segmenter import colourise
+from night_seg_ros.media.writers import fit
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.segmenter import colourise
+from night_seg_ros.pictures.drawing import (
+    BACKGROUND,
+    BRIGHT,
+    LEGEND_LINE,
+    draw_legend,
+    exposure_colours,
+    font,
+)
 
 _DIM = (150, 156, 166)
 _CELL_WIDTH = 400

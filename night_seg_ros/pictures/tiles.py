@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from night_seg_ros.drawing import BACKGROUND, BRIGHT, LEGEND_LINE, draw_legend, font
-from night_seg_ros.image_files import resize
+from night_seg_ros.media.writers import resize
 from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.pictures.drawing import BACKGROUND, BRIGHT, LEGEND_LINE, draw_legend, font
 
 _LONGER_SIDE = 640  # of a tile, in pixels
 _TITLE_HEIGHT = 38

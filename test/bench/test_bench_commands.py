@@ -14,10 +14,10 @@ import yaml
 
 from night_seg_ros.cli import main
 from night_seg_ros.training import bench
-from night_seg_ros.training.data import TrainingStream
+from night_seg_ros.training.data.stream import TrainingStream
 from night_seg_ros.training.train_egnet import EGNetMethod
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "config" / "training" / "egnet_study.yaml"
 
 

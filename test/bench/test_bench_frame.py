@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from night_seg_ros import bench_frame, bench_options
-from night_seg_ros.baseline import PlainSegmenter
-from night_seg_ros.bench_labels import smooth_logits
-from night_seg_ros.bench_options import batches_of
+from night_seg_ros.bench import frame as bench_frame
+from night_seg_ros.bench import options as bench_options
+from night_seg_ros.bench.baseline import PlainSegmenter
+from night_seg_ros.bench.labels import smooth_logits
+from night_seg_ros.bench.options import batches_of
 from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
@@ -243,7 +244,7 @@ def test_a_vehicle_has_no_training_packages(bench, monkeypatch, tmp_path: Path, 
         monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("night_seg_ros.training")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "night_seg_ros.bench_chart", raising=False)
+    monkeypatch.delitem(sys.modules, "night_seg_ros.bench.chart", raising=False)
     for name in ("network", "labels", "frame"):
         bench(name)
     for arguments, package in (

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
-from night_seg_ros import bench_messages
+from night_seg_ros.bench import messages as bench_messages
 from night_seg_ros.cli import main
-from night_seg_ros.conversion import ENCODINGS
+from night_seg_ros.media.conversion import ENCODINGS
 
 SHORT = ["--rounds=2", "--repeats=1"]
 

@@ -16,11 +16,11 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
-from night_seg_ros.bench_node import format_nodes, summarise
+from night_seg_ros.bench.node import format_nodes, summarise
 from night_seg_ros.cli import main
-from night_seg_ros.node_processes import NodeError
+from night_seg_ros.nodes.processes import NodeError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 TIMEOUT = 120.0  # seconds to wait for what must happen
 MS = 10**6  # ns
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from night_seg_ros.measuring import compare_speed, measure_stages, warm_up
-from night_seg_ros.models.timing import (
+from night_seg_ros.bench.measuring import compare_speed, measure_stages, warm_up
+from night_seg_ros.common.timing import (
     WARM_UP,
     count_flop,
     count_network_flop,
@@ -93,7 +93,7 @@ def test_operations_of_a_convolution_and_a_product() -> None:
 
 
 def test_peak_is_a_speed(monkeypatch) -> None:
-    monkeypatch.setattr("night_seg_ros.models.timing._MATRIX_SIZE", {"cpu": 64})
+    monkeypatch.setattr("night_seg_ros.common.timing._MATRIX_SIZE", {"cpu": 64})
     assert matrix_peak(CPU, torch.float32) > 1e6
 
 

@@ -13,15 +13,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bag_files import drive, pictures
+from helpers.bag_files import drive, pictures
 
-from night_seg_ros import cli, compare
-from night_seg_ros.image_files import VideoFile, write_image
+from night_seg_ros import cli
+from night_seg_ros.commands import compare
+from night_seg_ros.inference.segmenter import Segmenter, overlay
+from night_seg_ros.media.sources import Frame, Images, open_source
+from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import METHODS, build_model, checkpoint
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.segmenter import Segmenter, overlay
-from night_seg_ros.sources import Frame, Images, open_source
 
 INPUT_SIZE = 64
 

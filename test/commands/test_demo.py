@@ -11,16 +11,26 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from bag_files import COMPRESSED, IMAGE, INFO, START, camera_info, drive, pictures, png_image, write_bag
+from helpers.bag_files import (
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    START,
+    camera_info,
+    drive,
+    pictures,
+    png_image,
+    write_bag,
+)
 from rosbags.rosbag2 import Reader
 
 from night_seg_ros import cli
-from night_seg_ros.contact_sheet import Row, contact_sheet
+from night_seg_ros.media.sources import open_source, read_stamp
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.node_processes import NodeError, NodeProcesses
-from night_seg_ros.sources import open_source, read_stamp
+from night_seg_ros.nodes.processes import NodeError, NodeProcesses
+from night_seg_ros.pictures.contact_sheet import Row, contact_sheet
 
 LABELS, EXPOSURE = "/segment_node/labels", "/segment_node/exposure"
 OVERLAY = "/segment_node/overlay/compressed"
@@ -66,7 +76,7 @@ def test_synthetic_drive(weights: Path, tmp_path: Path) -> None:
         assert recorded[topic] == sent, topic
 
     # The same drive again, scored by the definition of IoU.
-    from night_seg_ros.training.street import StreetScene
+    from night_seg_ros.training.streets.scene import StreetScene
 
     scene = StreetScene(3)
     views = [scene.render(360, 640, time=index / 10, day=False) for index in range(6)]
@@ -146,10 +156,12 @@ def test_a_node_that_fails_is_quoted_and_the_others_end(tmp_path: Path, ros_doma
         pytest.raises(NodeError, match="(?s)play_node ended with status 1.*/missing: no such file"),
         processes,
     ):
-        processes.start("record_node", [str(tmp_path / "bag"), "--topic", "/a", "sensor_msgs/msg/Image"])
-        recorder = processes.running["record_node"]
-        processes.start("play_node", ["/missing"])
-        processes.wait("play_node", 60)
+        processes.start(
+            "nodes.record_node", [str(tmp_path / "bag"), "--topic", "/a", "sensor_msgs/msg/Image"]
+        )
+        recorder = processes.running["nodes.record_node"]
+        processes.start("nodes.play_node", ["/missing"])
+        processes.wait("nodes.play_node", 60)
     assert recorder.poll() is not None
     assert not (tmp_path / "bag").exists()
 
@@ -159,9 +171,9 @@ def test_a_node_that_hangs_is_ended(tmp_path: Path, ros_domain: int) -> None:
     bag = drive(tmp_path / "drive", pictures(1))
     processes = NodeProcesses(tmp_path)
     with pytest.raises(NodeError, match="play_node did not end within 1 s"), processes:
-        processes.start("play_node", [str(bag)])
-        player = processes.running["play_node"]
-        processes.wait("play_node", 1)
+        processes.start("nodes.play_node", [str(bag)])
+        player = processes.running["nodes.play_node"]
+        processes.wait("nodes.play_node", 1)
     assert player.poll() is not None
 
 
@@ -170,10 +182,12 @@ def test_recorder_is_complete_or_nothing(tmp_path: Path, ros_domain: int) -> Non
     bag = drive(tmp_path / "drive", pictures(5))
     copy = tmp_path / "copy"
     with NodeProcesses(tmp_path) as processes:
-        processes.start("record_node", [str(copy), "--topic", "/camera/image_raw", IMAGE])
-        processes.start("play_node", [str(bag), "--rate", "10", "--answer-topic", "/record_node/complete"])
-        processes.wait("play_node", 60)
-        processes.wait("record_node", 60)
+        processes.start("nodes.record_node", [str(copy), "--topic", "/camera/image_raw", IMAGE])
+        processes.start(
+            "nodes.play_node", [str(bag), "--rate", "10", "--answer-topic", "/record_node/complete"]
+        )
+        processes.wait("nodes.play_node", 60)
+        processes.wait("nodes.record_node", 60)
     assert [m.data for m in open_source(copy).messages()] == [m.data for m in open_source(bag).messages()]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["copy", "drive"]
 
@@ -181,7 +195,7 @@ def test_recorder_is_complete_or_nothing(tmp_path: Path, ros_domain: int) -> Non
 def test_player_waits_for_what_the_recorder_lacks(tmp_path: Path, ros_domain: int) -> None:
     """The labels of a frame come when it is sent for the second time: all is recorded all the same."""
     pytest.importorskip("rclpy")
-    from listener import Listener
+    from helpers.listener import Listener
 
     sent: list[int] = []
 
@@ -193,14 +207,14 @@ def test_player_waits_for_what_the_recorder_lacks(tmp_path: Path, ros_domain: in
     bag = drive(tmp_path / "drive", pictures(2))
     with NodeProcesses(tmp_path) as processes, pytest.MonkeyPatch.context() as patch:
         topics = ["--topic", "/camera/image_raw", IMAGE, "--topic", "/answers", IMAGE]
-        processes.start("record_node", [str(tmp_path / "copy"), *topics])
+        processes.start("nodes.record_node", [str(tmp_path / "copy"), *topics])
         waiting = ["--answer-topic", "/record_node/complete", "--answer-timeout", "4"]
-        processes.start("play_node", [str(bag), "--wait-for-subscribers", "2", *waiting])
+        processes.start("nodes.play_node", [str(bag), "--wait-for-subscribers", "2", *waiting])
         patch.setenv("ROS_DOMAIN_ID", processes.environment["ROS_DOMAIN_ID"])
         listener = Listener({"/camera/image_raw": IMAGE}, on_message=answer_the_second)
         try:
-            processes.wait("play_node", 60)
-            processes.wait("record_node", 60)
+            processes.wait("nodes.play_node", 60)
+            processes.wait("nodes.record_node", 60)
         finally:
             listener.close()
     recorded = stamps(tmp_path / "copy")

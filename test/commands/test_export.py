@@ -18,23 +18,23 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from bag_files import pictures
-from reference_weights import reference_state_dict
+from helpers.bag_files import pictures
+from helpers.reference_weights import reference_state_dict
 from torch.nn import functional as F
 
 from night_seg_ros import Segmenter, cli
-from night_seg_ros import export as export_command
-from night_seg_ros.export_check import CheckFrame, compare, judge
-from night_seg_ros.image_files import write_image
+from night_seg_ros.commands import export as export_command
+from night_seg_ros.commands.export_check import CheckFrame, compare, judge
+from night_seg_ros.inference.engines.exported import ExportedNetwork, load_network
+from night_seg_ros.inference.exporting import export_model
+from night_seg_ros.media.writers import write_image
 from night_seg_ros.models import build_model, exporting
 from night_seg_ros.models.checkpoint import HEADER, CheckpointError, load_model, save_checkpoint
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.models.exported import ExportedNetwork, load_network
-from night_seg_ros.models.exporting import export_model
 from night_seg_ros.models.pooling import region_means
-from night_seg_ros.training import datasets
+from night_seg_ros.training.data import datasets
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 MAP = "egnet attention map"  # an ablation
 MODELS: dict[str, dict[str, Any]] = {
     "egnet": {"name": "egnet"},

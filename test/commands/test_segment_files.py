@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bag_files import drive, pictures
+from helpers.bag_files import drive, pictures
 
 from night_seg_ros import cli
-from night_seg_ros.image_files import VideoFile, fit, write_image
+from night_seg_ros.inference.segmenter import OUTPUTS, Segmenter
+from night_seg_ros.media.sources import open_source
+from night_seg_ros.media.writers import VideoFile, fit, write_image
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
-from night_seg_ros.segmenter import OUTPUTS, Segmenter
-from night_seg_ros.sources import open_source
 
 
 @pytest.fixture

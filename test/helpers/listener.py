@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import rclpy
-from bag_files import COMPRESSED, IMAGE, INFO
+from helpers.bag_files import COMPRESSED, IMAGE, INFO
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image

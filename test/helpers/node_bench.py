@@ -25,8 +25,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from night_seg_ros.segment_node import SegmentNode
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.inference.segmenter import Segmenter
+from night_seg_ros.nodes.segment_node import SegmentNode
 
 TIMEOUT = 20.0  # seconds to wait for what must happen
 

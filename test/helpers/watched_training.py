@@ -17,7 +17,7 @@ from torch import Tensor
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
-from night_seg_ros.training.engine import Batch, StepReport
+from night_seg_ros.training.engine.engine import Batch, StepReport
 from night_seg_ros.training.train_egnet import EGNetMethod
 
 

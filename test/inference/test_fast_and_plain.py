@@ -11,13 +11,13 @@ import torch
 from torch.nn import functional as F
 
 from night_seg_ros import Segmenter
-from night_seg_ros.baseline import PlainSegmenter
-from night_seg_ros.bench_options import read_frames
-from night_seg_ros.cuda_frames import kernels
+from night_seg_ros.bench.baseline import PlainSegmenter
+from night_seg_ros.bench.options import read_frames
+from night_seg_ros.inference.engines.torch_cuda import kernels
+from night_seg_ros.inference.preprocess import computes_in_bf16, preprocess
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.inference import computes_in_bf16, preprocess
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 WEIGHTS = sorted((CHECKOUT / "models" / "weights").glob("*.safetensors"))
 INPUT_SIZE = 180
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

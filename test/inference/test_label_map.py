@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from night_seg_ros.inference.label_map import predict_labels
+from night_seg_ros.inference.preprocess import preprocess
 from night_seg_ros.models.checkpoint import demonstration_weights, load_model
-from night_seg_ros.models.inference import preprocess
-from night_seg_ros.models.labels import predict_labels
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 SIZES = [  # of the logits, of the labels
     ((13, 21), (135, 241)),
     ((13, 21), (7, 9)),
@@ -104,7 +104,7 @@ def test_triton_kernel() -> None:
     on_cuda = torch.cuda.is_available()
     code = """
 import torch, test_labels_of_logits as tests
-from night_seg_ros.models import labels_triton
+from night_seg_ros.inference import label_map_triton as labels_triton
 on_cuda = torch.cuda.is_available()
 def launch(logits, size, *, align_corners=False, confidence=False):
     return labels_triton.labels_on_cuda(logits, size, align_corners, confidence)

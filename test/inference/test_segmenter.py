@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from night_seg_ros import Segmenter, frame_network
+from night_seg_ros import Segmenter
+from night_seg_ros.inference import frame_network
+from night_seg_ros.inference.preprocess import network_size, preprocess
+from night_seg_ros.inference.segmenter import OUTPUTS, colourise, overlay
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import CheckpointError, save_checkpoint
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
-from night_seg_ros.models.inference import network_size, preprocess
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.segmenter import OUTPUTS, colourise, overlay
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_frames_of_one_size_go_through_the_network_together(
         batches.append(len(rgb))
         return preprocess(rgb, *rest)
 
-    monkeypatch.setattr("night_seg_ros.frame_network.preprocess", watched)
+    monkeypatch.setattr("night_seg_ros.inference.frame_network.preprocess", watched)
     small, large = np.zeros((40, 48, 3), np.uint8), np.zeros((48, 64, 3), np.uint8)
     segmenter = Segmenter(model, device="cpu", precision="fp32")
     assert segmenter([small, large, small, small], ("labels",))[1].labels.shape == (48, 64)

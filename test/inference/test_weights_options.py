@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from night_seg_ros import cli
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
 
 COMMANDS = ["segment", "export", "evaluate", "submit", "demo", "bench network", "bench frame", "bench node"]
 

@@ -15,8 +15,8 @@ pytest.importorskip("sensor_msgs", reason="sensor_msgs is missing: source ROS 2 
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from night_seg_ros import conversion
-from night_seg_ros.conversion import (
+from night_seg_ros.media import conversion
+from night_seg_ros.media.conversion import (
     ConversionError,
     array_to_image,
     array_to_jpeg,

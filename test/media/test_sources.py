@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bag_files import (
+from helpers.bag_files import (
     COMPRESSED,
     IMAGE,
     INFO,
@@ -22,8 +22,7 @@ from bag_files import (
     write_bag,
 )
 
-from night_seg_ros.image_files import VideoFile, write_image
-from night_seg_ros.sources import (
+from night_seg_ros.media.sources import (
     Bag,
     Images,
     SourceError,
@@ -32,6 +31,7 @@ from night_seg_ros.sources import (
     read_stamp,
     replace_stamp,
 )
+from night_seg_ros.media.writers import VideoFile, write_image
 
 STEP = 10**8
 

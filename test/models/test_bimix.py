@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from reference_weights import reference_image
+from helpers.reference_weights import reference_image
 from test_dannet import GOLDEN, assert_near, released
 from torch.nn import functional as F
 
@@ -17,7 +17,7 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.dannet import RELIGHTING_NETWORKS
 from night_seg_ros.models.relighting import CurveRelighting
-from night_seg_ros.training.adaptation_losses import light_loss
+from night_seg_ros.training.losses.adaptation import light_loss
 
 
 @pytest.fixture(scope="module")

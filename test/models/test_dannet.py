@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference_weights import reference_image, reference_state_dict
+from helpers.reference_weights import reference_image, reference_state_dict
 from torch import Tensor
 
 from night_seg_ros import Segmenter
@@ -20,7 +20,7 @@ from night_seg_ros.models.dannet import CITYSCAPES_SHARES, ClassReweighting, cla
 from night_seg_ros.models.discriminator import Discriminator
 from night_seg_ros.models.relighting import ResidualRelighting
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[1] / "helpers" / "reference"
 GOLDEN = np.load(REFERENCE / "golden.npz")
 NETWORKS = ["pspnet", "deeplab", "refinenet"]
 
@@ -256,9 +256,9 @@ def test_node_publishes_the_relit_image(
     tmp_path: Path, ros_domain: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
-    from node_bench import Bench, new_header, scene
+    from helpers.node_bench import Bench, new_header, scene
 
-    from night_seg_ros.conversion import array_to_image
+    from night_seg_ros.media.conversion import array_to_image
 
     torch.manual_seed(0)
     model = build_model("dannet", backbone="resnet10", relighting_width=4, output_stride=16)

@@ -15,7 +15,7 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.egnet import ExposureGuidance
 from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.resnet import BACKBONES, ResNetStages, read_pretrained
-from night_seg_ros.training.losses import EGNetLoss, cross_entropy
+from night_seg_ros.training.losses.supervised import EGNetLoss, cross_entropy
 
 
 def parameters(module: nn.Module) -> int:

@@ -14,13 +14,13 @@ import torch
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
+from helpers.node_bench import Bench, Recorder, bench, new_header, scene, until
 from lifecycle_msgs.msg import State, Transition
-from node_bench import Bench, Recorder, bench, new_header, scene, until
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from night_seg_ros.conversion import array_to_image, array_to_jpeg
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.inference.segmenter import Segmenter
+from night_seg_ros.media.conversion import array_to_image, array_to_jpeg
 
 __all__ = ["bench"]
 TOPICS = ["/front/image_raw", "/rear/image_raw"]

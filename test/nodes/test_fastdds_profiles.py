@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
-PROFILES = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
+PROFILES = Path(__file__).resolve().parents[2] / "config" / "fastdds.xml"
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENT = 64 << 20  # bytes
 NODE = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from night_seg_ros.frame_statistics import FrameStatistics, exposure_shares
+from night_seg_ros.nodes.frame_statistics import FrameStatistics, exposure_shares
 
 
 def test_exposure_shares_by_hand() -> None:

@@ -31,7 +31,7 @@ from rclpy.node import Node
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = CHECKOUT / "launch" / "segment.launch.py"
 FASTDDS_PROFILES = CHECKOUT / "config" / "fastdds.xml"
 WEIGHTS = CHECKOUT / "models" / "weights"

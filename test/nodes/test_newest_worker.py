@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from night_seg_ros.newest import NewestWorker
+from night_seg_ros.nodes.newest_worker import NewestWorker
 
 TIMEOUT = 20.0  # seconds
 NEVER = 3600.0  # seconds; a worker that waits for it fails the test

@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
+from helpers.node_bench import Bench, bench, new_header, scene, until
 from lifecycle_msgs.msg import Transition
-from node_bench import Bench, bench, new_header, scene, until
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
-from night_seg_ros.conversion import array_to_image
+from night_seg_ros.media.conversion import array_to_image
 
 __all__ = ["bench"]
 SENSOR_DATA = qos_profile_sensor_data

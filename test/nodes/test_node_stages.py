@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
-from node_bench import bench, new_header, scene, until  # noqa: F401
+from helpers.node_bench import bench, new_header, scene, until  # noqa: F401
 
-from night_seg_ros import camera
-from night_seg_ros.conversion import array_to_image, image_to_bgr
-from night_seg_ros.frame_statistics import STAGES
-from night_seg_ros.segmenter import Segmenter
+from night_seg_ros.inference.segmenter import Segmenter
+from night_seg_ros.media.conversion import array_to_image, image_to_bgr
+from night_seg_ros.nodes import camera
+from night_seg_ros.nodes.frame_statistics import STAGES
 
 SIZE = (40, 60)
 SECONDS = {"convert": 0.3, "segment": 0.5, "publish": 1.2}

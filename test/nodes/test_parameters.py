@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.parameters import PARAMETERS, check_value, name_cameras
+from night_seg_ros.nodes.parameters import PARAMETERS, check_value, name_cameras
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "segment.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "segment.yaml"
 
 
 def test_the_parameters_file_shows_every_default_and_changes_none() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from bag_files import (
+from helpers.bag_files import (
     COMPRESSED,
     IMAGE,
     INFO,
@@ -29,15 +29,15 @@ from bag_files import (
 )
 
 rclpy = pytest.importorskip("rclpy")
-from listener import TIMEOUT, Listener  # noqa: E402
+from helpers.listener import TIMEOUT, Listener  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import ReliabilityPolicy  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from night_seg_ros.image_files import VideoFile  # noqa: E402
-from night_seg_ros.play_node import PlayError, PlayNode  # noqa: E402
-from night_seg_ros.sources import SourceError, read_stamp, replace_stamp  # noqa: E402
+from night_seg_ros.media.sources import SourceError, read_stamp, replace_stamp  # noqa: E402
+from night_seg_ros.media.writers import VideoFile  # noqa: E402
+from night_seg_ros.nodes.play_node import PlayError, PlayNode  # noqa: E402
 
 STEP = 10**8
 
@@ -299,7 +299,7 @@ def test_numbers_as_yaml_has_them(tmp_path: Path, ros: None) -> None:
 
 
 def test_command_line(tmp_path: Path, ros_domain: int, listen: Callable[..., Listener]) -> None:
-    command = [sys.executable, "-m", "night_seg_ros.play_node"]
+    command = [sys.executable, "-m", "night_seg_ros.nodes.play_node"]
     missing = subprocess.run(
         [*command, "--ros-args", "-p", "input:=/missing"], capture_output=True, text=True, timeout=60
     )

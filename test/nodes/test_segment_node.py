@@ -20,9 +20,9 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
 import rclpy
+from helpers.node_bench import TIMEOUT, Recorder, bench, new_header, scene, until
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from node_bench import TIMEOUT, Recorder, bench, new_header, scene, until
 from rcl_interfaces.srv import GetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -30,12 +30,12 @@ from rclpy.node import Node
 from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import CompressedImage, Image
 
-from night_seg_ros import segment_node
-from night_seg_ros.conversion import array_to_image, array_to_jpeg, compressed_to_bgr
+from night_seg_ros.inference.segmenter import OUTPUTS, PendingSegmentations, Segmenter
+from night_seg_ros.media.conversion import array_to_image, array_to_jpeg, compressed_to_bgr
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.segmenter import OUTPUTS, PendingSegmentations, Segmenter
+from night_seg_ros.nodes import segment_node
 
 __all__ = ["bench"]
 
@@ -390,11 +390,11 @@ class Finder:
         if name == "torch":
             print(os.environ.get("OMP_WAIT_POLICY"))
 sys.meta_path.insert(0, Finder())
-import night_seg_ros.segment_node
+import night_seg_ros.nodes.segment_node
 """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     command = [sys.executable, "-c", code]
-    checkout = Path(__file__).parents[1]
+    checkout = Path(__file__).parents[2]
     said = subprocess.run(command, env=environment, cwd=checkout, capture_output=True, text=True, check=True)
     assert said.stdout == "passive\n"
 
@@ -445,10 +445,10 @@ def test_a_frame_under_way_at_ctrl_c_holds_nothing_up(bench, weights: Path) -> N
 
 
 def test_the_program_survives_impossible_requests_and_ends_cleanly(ros_domain: int, weights: Path) -> None:
-    command = [sys.executable, "-m", "night_seg_ros.segment_node", "--ros-args"]
+    command = [sys.executable, "-m", "night_seg_ros.nodes.segment_node", "--ros-args"]
     command += ["-p", f"weights:={weights}", "-p", "device:=cpu", "-r", "__ns:=/car"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[1]
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[2]
     )
     context = Context()
     rclpy.init(context=context)

@@ -17,7 +17,7 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.egnet import ConcatGuidance, MapGuidance, SumGuidance
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "training"
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "training"
 ABLATIONS = sorted(path.stem for path in (CONFIG / "ablations" / "egnet").glob("*.yaml"))
 
 
@@ -87,10 +87,10 @@ def test_one_node_runs_them_all(
     checkpoints: dict[str, Path], ros_domain: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
+    from helpers.node_bench import Bench, new_header, scene
     from lifecycle_msgs.msg import Transition
-    from node_bench import Bench, new_header, scene
 
-    from night_seg_ros.conversion import array_to_image
+    from night_seg_ros.media.conversion import array_to_image
 
     bench = Bench(capfd, weights=str(checkpoints["full"]))
     try:

@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from watched_training import images_of
+from helpers.watched_training import images_of
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.training.datasets import FolderDataset
-from night_seg_ros.training.engine import Batch
-from night_seg_ros.training.evaluate import evaluate
-from night_seg_ros.training.launchers import launched_processes
+from night_seg_ros.training.data.datasets import FolderDataset
+from night_seg_ros.training.engine.engine import Batch
+from night_seg_ros.training.engine.launchers import launched_processes
+from night_seg_ros.training.evaluation.evaluate import evaluate
 from night_seg_ros.training.train_egnet import EGNetMethod
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "config" / "training" / "egnet_demo.yaml"
 SCRIPT = CHECKOUT / "test" / "watched_training.py"
 TRAINING, VALIDATION = 8, 5  # images; the validation does not divide by two

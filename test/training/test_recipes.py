@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from jsonargparse import ArgumentParser
 
-from night_seg_ros.training.command import recipe_parser, training_function
-from night_seg_ros.training.datasets import DATASETS, SYNTHETIC, DataError
-from night_seg_ros.training.optimization import poly_factor
+from night_seg_ros.training.data.datasets import DATASETS, SYNTHETIC, DataError
+from night_seg_ros.training.engine.optimization import poly_factor
+from night_seg_ros.training.engine.recipe_command import recipe_parser, training_function
 from night_seg_ros.training.study import study
 
-CONFIG = Path(__file__).resolve().parents[1] / "config"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 BASES = {
     "egnet": "egnet_nightcity.yaml",
     "dannet": "dannet_pspnet.yaml",

@@ -20,10 +20,10 @@ import yaml
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.study import format_table
 
-CONFIG = Path(__file__).resolve().parents[1] / "config"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 
 
 @pytest.fixture(scope="module")

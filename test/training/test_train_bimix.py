@@ -18,9 +18,9 @@ from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.models.dannet import Relighting
 from night_seg_ros.models.relighting import CurveRelighting
-from night_seg_ros.training.losses import upsample
-from night_seg_ros.training.mixing import dynamic_classes, half_of_classes, mix
-from night_seg_ros.training.optimization import OptimizerConfig
+from night_seg_ros.training.engine.optimization import OptimizerConfig
+from night_seg_ros.training.losses.mixing import dynamic_classes, half_of_classes, mix
+from night_seg_ros.training.losses.supervised import upsample
 from night_seg_ros.training.train_bimix import BiMixLossConfig, BiMixMethod
 from night_seg_ros.training.train_dannet import DANNetModelConfig, DiscriminatorConfig
 
@@ -190,7 +190,7 @@ def test_two_processes(source: Path, tmp_path: Path) -> None:
     changes = {"model.checkpoint": source, "data.batch_size": 2, "loss.seg2trans": 10, "loss.trans2seg": 0}
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "train", "bimix", *small("bimix_synthetic", out, **changes)],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=Path(__file__).resolve().parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

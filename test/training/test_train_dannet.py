@@ -20,13 +20,13 @@ from torch import Tensor
 from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, Relighting, class_weights
-from night_seg_ros.training.adaptation_losses import light_loss, pseudo_label, static_loss
-from night_seg_ros.training.datasets import DataError, to_image
-from night_seg_ros.training.losses import upsample
-from night_seg_ros.training.optimization import OptimizerConfig
-from night_seg_ros.training.pairs import PairConfig, PairStream, SyntheticPairs, shifted
-from night_seg_ros.training.pictures import label_picture
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.data.datasets import DataError, to_image
+from night_seg_ros.training.data.pairs import PairConfig, PairStream, SyntheticPairs, shifted
+from night_seg_ros.training.engine.optimization import OptimizerConfig
+from night_seg_ros.training.engine.pictures import label_picture
+from night_seg_ros.training.losses.adaptation import light_loss, pseudo_label, static_loss
+from night_seg_ros.training.losses.supervised import upsample
+from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.train_dannet import (
     DANNetLossConfig,
     DANNetMethod,
@@ -35,7 +35,7 @@ from night_seg_ros.training.train_dannet import (
     pseudo_label_statistics,
 )
 
-CONFIG = Path(__file__).resolve().parents[1] / "config" / "training"
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "training"
 LOSS: dict[str, Any] = {
     "light": 0.5,
     "light_source": 0.25,

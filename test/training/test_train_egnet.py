@@ -19,20 +19,20 @@ import yaml
 from safetensors.torch import load_file
 
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.training.data import (
+from night_seg_ros.training.data.datasets import DataError
+from night_seg_ros.training.data.stream import (
     AugmentationConfig,
     DataConfig,
     SourceConfig,
     StepSampler,
     TrainingStream,
 )
-from night_seg_ros.training.datasets import DataError
-from night_seg_ros.training.engine import source_name
-from night_seg_ros.training.optimization import ScheduleConfig, moving_average, poly_factor
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.engine.engine import source_name
+from night_seg_ros.training.engine.optimization import ScheduleConfig, moving_average, poly_factor
+from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.train_egnet import main
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "config" / "training" / "egnet_demo.yaml"
 
 
@@ -183,7 +183,7 @@ def test_a_crash_leaves_no_workers_to_wait_for(streets: Path, tmp_path: Path) ->
     crash = tmp_path / "crash.py"
     crash.write_text(
         "import sys\n"
-        "from night_seg_ros.training.engine import Engine\n"
+        "from night_seg_ros.training.engine.engine import Engine\n"
         "from night_seg_ros.training.train_egnet import main\n"
         "def update(*arguments): raise RuntimeError('out of memory')\n"
         "Engine.update = update\n"

@@ -9,10 +9,10 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from night_seg_ros.common.files import write_bytes
 from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.files import write_bytes
-from night_seg_ros.training.datasets import LabelledFiles
-from night_seg_ros.training.labels import read_label
+from night_seg_ros.training.data.datasets import LabelledFiles
+from night_seg_ros.training.data.label_files import read_label
 
 
 class _LabelCounts(Dataset[np.ndarray]):

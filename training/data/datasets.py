@@ -19,9 +19,9 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from night_seg_ros.training.labels import DataError, detect_format, read_file, read_label
-from night_seg_ros.training.layouts import FileList, Layout, find_files, has_images, match_files
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.data.label_files import DataError, detect_format, read_file, read_label
+from night_seg_ros.training.data.layouts import FileList, Layout, find_files, has_images, match_files
+from night_seg_ros.training.streets.scene import StreetScene
 
 Sample = dict[str, Any]
 

@@ -15,8 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
-from night_seg_ros.training.data import DataConfig, TrainingStream
-from night_seg_ros.training.datasets import (
+from night_seg_ros.training.data.datasets import (
     SYNTHETIC,
     SYNTHETIC_TRAINING,
     DataError,
@@ -24,8 +23,9 @@ from night_seg_ros.training.datasets import (
     read_image,
     to_image,
 )
-from night_seg_ros.training.sampling import EpochLane
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.data.sampling import EpochLane
+from night_seg_ros.training.data.stream import DataConfig, TrainingStream
+from night_seg_ros.training.streets.scene import StreetScene
 
 
 @dataclass

@@ -17,8 +17,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
-from night_seg_ros.training.class_counts import class_counts
-from night_seg_ros.training.datasets import (
+from night_seg_ros.training.data.class_counts import class_counts
+from night_seg_ros.training.data.datasets import (
     DATASETS,
     SYNTHETIC,
     SYNTHETIC_TRAINING,
@@ -31,8 +31,8 @@ from night_seg_ros.training.datasets import (
     open_dataset,
     to_sample,
 )
-from night_seg_ros.training.night import NightSimulation
-from night_seg_ros.training.sampling import ClassLane, EpochLane, Lane, Schedule
+from night_seg_ros.training.data.night_simulation import NightSimulation
+from night_seg_ros.training.data.sampling import ClassLane, EpochLane, Lane, Schedule
 
 MIN_SHARE = 1e-4  # of the pixels: so much of a class an image, and a crop, must show to count as holding it
 CROP_TRIES = 10  # for a crop that holds a class, as in DAFormer

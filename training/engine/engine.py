@@ -28,19 +28,19 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from night_seg_ros.common.files import atomic_path
+from night_seg_ros.inference.preprocess import computes_in_bf16
 from night_seg_ros.models.checkpoint import save_checkpoint
-from night_seg_ros.models.files import atomic_path
-from night_seg_ros.models.inference import computes_in_bf16
-from night_seg_ros.training.data import (
+from night_seg_ros.training.data.datasets import SYNTHETIC, DataError
+from night_seg_ros.training.data.stream import (
     DataConfig,
     SourceConfig,
     build_validation,
     training_loader,
 )
-from night_seg_ros.training.datasets import SYNTHETIC, DataError
-from night_seg_ros.training.evaluate import evaluate
-from night_seg_ros.training.launchers import launched_processes
-from night_seg_ros.training.optimization import ScheduleConfig, moving_average, poly_factor
+from night_seg_ros.training.engine.launchers import launched_processes
+from night_seg_ros.training.engine.optimization import ScheduleConfig, moving_average, poly_factor
+from night_seg_ros.training.evaluation.evaluate import evaluate
 
 Batch = dict[str, Tensor]
 

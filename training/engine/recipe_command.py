@@ -15,9 +15,9 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from night_seg_ros.models.files import write_bytes
-from night_seg_ros.training.datasets import DataError
-from night_seg_ros.training.engine import Engine, Method
+from night_seg_ros.common.files import write_bytes
+from night_seg_ros.training.data.datasets import DataError
+from night_seg_ros.training.engine.engine import Engine, Method
 
 # The class of each method, which with its function NAME_training stands in the module train_NAME.
 METHODS = {"egnet": "EGNetMethod", "source": "SourceMethod", "dannet": "DANNetMethod", "bimix": "BiMixMethod"}

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
-from night_seg_ros.models.checkpoint import check_classes
-from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.exported import TRUST_PT2, ExportedNetwork, load_network
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.inference import (
+from night_seg_ros.common.files import write_json
+from night_seg_ros.inference.engines.exported import TRUST_PT2, ExportedNetwork, load_network
+from night_seg_ros.inference.label_map import predict_labels
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.preprocess import (
     MIN_SIDE,
     InputSize,
     choose_device,
@@ -28,20 +28,20 @@ from night_seg_ros.models.inference import (
     network_size,
     preprocess,
 )
-from night_seg_ros.models.labels import predict_labels
+from night_seg_ros.models.checkpoint import check_classes
+from night_seg_ros.models.classes import NUM_CLASSES
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
-from night_seg_ros.training.dataset_options import add_dataset_options, check_input_options
-from night_seg_ros.training.datasets import (
+from night_seg_ros.training.data.datasets import (
     DataError,
     FolderDataset,
     LabelledImages,
     Sample,
     open_labelled,
 )
-from night_seg_ros.training.losses import upsample
-from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
-from night_seg_ros.training.score_charts import draw_comparison, draw_ef1
+from night_seg_ros.training.data.options import add_dataset_options, check_input_options
+from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
+from night_seg_ros.training.evaluation.score_charts import draw_comparison, draw_ef1
+from night_seg_ros.training.losses.supervised import upsample
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

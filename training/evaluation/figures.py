@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from night_seg_ros.models.files import atomic_path
+from night_seg_ros.common.files import atomic_path
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
-from night_seg_ros.training.charts import save_figure
-from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES, EXPOSURE_BINS
+from night_seg_ros.training.evaluation.figures import save_figure
+from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES, EXPOSURE_BINS
 
 _PANEL_WIDTH = 6.4  # inches
 _DPI = 100

@@ -13,13 +13,13 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
+from night_seg_ros.common.files import atomic_path
+from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.preprocess import InputSize, choose_device, computes_in_bf16
 from night_seg_ros.models.checkpoint import check_classes, load_model
 from night_seg_ros.models.classes import NUM_CLASSES
-from night_seg_ros.models.files import atomic_path
-from night_seg_ros.models.inference import InputSize, choose_device, computes_in_bf16
-from night_seg_ros.models.weights_options import add_weights_options, chosen_weights
-from night_seg_ros.training.datasets import DATASETS, LabelledFiles, open_dataset
-from night_seg_ros.training.evaluate import TestTime, segment
+from night_seg_ros.training.data.datasets import DATASETS, LabelledFiles, open_dataset
+from night_seg_ros.training.evaluation.evaluate import TestTime, segment
 
 
 class SubmissionError(ValueError):

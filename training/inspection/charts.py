@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from night_seg_ros.models.classes import CLASSES, NUM_CLASSES
-from night_seg_ros.training.charts import save_figure
-from night_seg_ros.training.data_statistics import Statistics
-from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
+from night_seg_ros.training.evaluation.figures import save_figure
+from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES
+from night_seg_ros.training.inspection.statistics import Statistics
 
 
 def draw_charts(folder: str | Path, series: dict[str, Statistics]) -> list[Path]:

@@ -15,11 +15,8 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from night_seg_ros.models.files import write_json
-from night_seg_ros.training.data_charts import draw_charts
-from night_seg_ros.training.data_report import DataReport, SplitReport, as_json, format_report
-from night_seg_ros.training.data_statistics import Statistics
-from night_seg_ros.training.datasets import (
+from night_seg_ros.common.files import write_json
+from night_seg_ros.training.data.datasets import (
     DATASETS,
     SYNTHETIC,
     SYNTHETIC_HELD_OUT,
@@ -28,8 +25,11 @@ from night_seg_ros.training.datasets import (
     held_out_streets,
     read_image,
 )
-from night_seg_ros.training.labels import DataError, LabelFormat, detect_format, read_label
-from night_seg_ros.training.layouts import FileList
+from night_seg_ros.training.data.label_files import DataError, LabelFormat, detect_format, read_label
+from night_seg_ros.training.data.layouts import FileList
+from night_seg_ros.training.inspection.charts import draw_charts
+from night_seg_ros.training.inspection.report import DataReport, SplitReport, as_json, format_report
+from night_seg_ros.training.inspection.statistics import Statistics
 
 PUBLISHED = {
     "nightcity": {"train": 2998, "val": 1299, "test": 1299},

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.training.data_statistics import Statistics
-from night_seg_ros.training.labels import LabelFormat
-from night_seg_ros.training.metrics import EXPOSURE_BIN_NAMES
+from night_seg_ros.training.data.label_files import LabelFormat
+from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES
+from night_seg_ros.training.inspection.statistics import Statistics
 
 NAMED = 5  # cases of a kind that the text names; JSON has all
 

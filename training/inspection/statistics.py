@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from night_seg_ros.models.classes import IGNORE, NUM_CLASSES
-from night_seg_ros.training.metrics import EXPOSURE_BINS, exposure_bins
+from night_seg_ros.training.evaluation.metrics import EXPOSURE_BINS, exposure_bins
 
 
 def _zeros(length: int) -> np.ndarray:

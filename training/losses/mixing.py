@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from night_seg_ros.models.classes import IGNORE, NUM_CLASSES
-from night_seg_ros.training.adaptation_losses import STATIC_CLASSES
+from night_seg_ros.training.losses.adaptation import STATIC_CLASSES
 
 CONFIDENT = 0.968  # in the release
 

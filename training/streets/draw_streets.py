@@ -16,9 +16,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from night_seg_ros.models.files import write_bytes
-from night_seg_ros.training.datasets import SYNTHETIC_TRAINING, DataError
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.common.files import write_bytes
+from night_seg_ros.training.data.datasets import SYNTHETIC_TRAINING, DataError
+from night_seg_ros.training.streets.scene import StreetScene
 
 IMAGE, LABEL = "images/{time}/street_{seed:06d}.png", "labels/{time}/street_{seed:06d}.png"
 

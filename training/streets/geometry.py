@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from night_seg_ros.training.night import f32
-from night_seg_ros.training.street_textures import CLOUDS, FLAT
+from night_seg_ros.training.streets.optics import f32
+from night_seg_ros.training.streets.textures import CLOUDS, FLAT
 
 # How the texture lies on a face: which two axes of the object its columns and rows run along.
 ON_GROUND, ON_SIDE, ON_FRONT = range(3)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from night_seg_ros.training.street_geometry import GROUND, ON_GROUND, ON_SIDE, Builder, Camera, Colour
-from night_seg_ros.training.street_objects import ID
-from night_seg_ros.training.street_textures import ASPHALT, FLAT, GRASS, PAVING
+from night_seg_ros.training.streets.geometry import GROUND, ON_GROUND, ON_SIDE, Builder, Camera, Colour
+from night_seg_ros.training.streets.objects import ID
+from night_seg_ros.training.streets.textures import ASPHALT, FLAT, GRASS, PAVING
 
 if TYPE_CHECKING:
-    from night_seg_ros.training.street import StreetScene
+    from night_seg_ros.training.streets.scene import StreetScene
 
 CURB = 0.12  # metres, height of the pavement over the road
 SPEED = 10.0  # m/s, of the camera

@@ -12,20 +12,20 @@ import cv2
 import numpy as np
 
 from night_seg_ros.models.classes import IGNORE
-from night_seg_ros.training import street_objects as draw
-from night_seg_ros.training import street_traffic as traffic
-from night_seg_ros.training.night import f32
-from night_seg_ros.training.street_geometry import (
+from night_seg_ros.training.streets import objects as draw
+from night_seg_ros.training.streets import traffic
+from night_seg_ros.training.streets.geometry import (
     BACKDROP,
     NEAR,
     Camera,
 )
-from night_seg_ros.training.street_ground import CURB, SIGHT, SPEED, Ground
-from night_seg_ros.training.street_objects import ID
-from night_seg_ros.training.street_textures import FACADES, LEAVES, SHOPS
+from night_seg_ros.training.streets.ground import CURB, SIGHT, SPEED, Ground
+from night_seg_ros.training.streets.objects import ID
+from night_seg_ros.training.streets.optics import f32
+from night_seg_ros.training.streets.textures import FACADES, LEAVES, SHOPS
 
 if TYPE_CHECKING:
-    from night_seg_ros.training.street import StreetScene
+    from night_seg_ros.training.streets.scene import StreetScene
 
 LOOP = 150.0  # other traffic starts anew at the far end after this many metres
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.training.night import f32
-from night_seg_ros.training.street_geometry import ON_FRONT, ON_GROUND, ON_SIDE, Builder, Colour
-from night_seg_ros.training.street_textures import BARS, BRANCHES, BRICK, HEDGE, LEAVES, PLASTER, RAILS, ROOF
+from night_seg_ros.training.streets.geometry import ON_FRONT, ON_GROUND, ON_SIDE, Builder, Colour
+from night_seg_ros.training.streets.optics import f32
+from night_seg_ros.training.streets.textures import BARS, BRANCHES, BRICK, HEDGE, LEAVES, PLASTER, RAILS, ROOF
 
 ID = {name: index for index, name in enumerate(CLASSES)}
 STEEL = (0.18, 0.19, 0.2)

@@ -1,4 +1,4 @@
-"""Light on the painted faces: the same street by day and by night."""
+"""Light on the painted faces: the same street by day and by optics."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from night_seg_ros.training import night
-from night_seg_ros.training.night import f32
-from night_seg_ros.training.street_geometry import Camera, Faces
-from night_seg_ros.training.street_textures import PITCH, TILE, atlas
+from night_seg_ros.training.streets import optics
+from night_seg_ros.training.streets.geometry import Camera, Faces
+from night_seg_ros.training.streets.optics import f32
+from night_seg_ros.training.streets.textures import PITCH, TILE, atlas
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def day_image(
         cover = np.float32(weather.cloud) * _cloud_cover(s)
         heaven = clear + cover * (f32((0.95, 0.96, 1.0)) - clear)
         image = np.where(sky[..., None], heaven, image)
-    image *= np.float32(weather.exposure) * night.vignette(camera.rows, camera.width, 0.4 * weather.vignette)
+    image *= np.float32(weather.exposure) * optics.vignette(camera.rows, camera.width, 0.4 * weather.vignette)
     image = _soften(image, weather.blur * camera.width / 480)
-    return night.develop(image, rng, 0.25 * weather.noise, weather.contrast)
+    return optics.develop(image, rng, 0.25 * weather.noise, weather.contrast)
 
 
 def _street_light(s: Surface, camera: Camera, weather: Weather) -> np.ndarray:
@@ -179,14 +179,14 @@ def _street_light(s: Surface, camera: Camera, weather: Weather) -> np.ndarray:
     position = faces.lamp_position
     order = np.argsort(np.abs(position[:, 2]))
     keep = order[(position[order, 2] > -14) & (position[order, 2] < 95)][:22]
-    lights = night.Lights(
+    lights = optics.Lights(
         position[keep], faces.lamp_colour[keep], faces.lamp_direction[keep], faces.lamp_tightness[keep]
     )
-    light = night.irradiance(points, normals, lights) + weather.ambient
-    beam = night.headlight_beam(points, weather.headlights)
+    light = optics.irradiance(points, normals, lights) + weather.ambient
+    beam = optics.headlight_beam(points, weather.headlights)
     # Street lamps see a surface from above, the headlamps see it as we do, so what faces us is lit best.
     facing = 0.35 - 0.65 * (normals[2] + normals[0] * u + normals[1] * v)
-    light += (beam * facing)[..., None] * f32(night.HEADLIGHT)
+    light += (beam * facing)[..., None] * f32(optics.HEADLIGHT)
     return cv2.resize(light, (camera.width, camera.rows), interpolation=cv2.INTER_LINEAR)
 
 
@@ -234,8 +234,8 @@ def night_image(
     image += haze * weather.night_sky * 0.7
     if weather.wet > 0.02:
         _reflections(image, s, camera, weather, horizon)
-    image *= night.exposure(image, weather.brightness)
-    night.bloom(image, weather.bloom, weather.streak)
-    image *= night.vignette(camera.rows, camera.width, weather.vignette)
+    image *= optics.exposure(image, weather.brightness)
+    optics.bloom(image, weather.bloom, weather.streak)
+    image *= optics.vignette(camera.rows, camera.width, weather.vignette)
     image = _soften(image, weather.blur * camera.width / 480)
-    return night.develop(image, rng, weather.noise, weather.contrast)
+    return optics.develop(image, rng, weather.noise, weather.contrast)

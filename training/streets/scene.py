@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from night_seg_ros.training.night import LAMP_COLOURS, f32
-from night_seg_ros.training.street_geometry import (
+from night_seg_ros.training.streets.geometry import (
     Camera,
     paint,
 )
-from night_seg_ros.training.street_ground import SPEED
-from night_seg_ros.training.street_layout import LOOP, Layout, Vehicle
-from night_seg_ros.training.street_objects import ID
-from night_seg_ros.training.street_render import Weather, day_image, night_image, surface
+from night_seg_ros.training.streets.ground import SPEED
+from night_seg_ros.training.streets.layout import LOOP, Layout, Vehicle
+from night_seg_ros.training.streets.objects import ID
+from night_seg_ros.training.streets.optics import LAMP_COLOURS, f32
+from night_seg_ros.training.streets.render import Weather, day_image, night_image, surface
 
 _LONGER = {"truck": 4.0, "bus": 5.0, "train": 12.0}  # metres by which their middle lies farther off
 _RARE = ("truck", "bus", "train", "motorcycle", "bicycle")

@@ -14,7 +14,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from night_seg_ros.training.night import f32
+from night_seg_ros.training.streets.optics import f32
 
 TILE = 256
 PITCH = TILE + 2  # a border of one pixel repeats the opposite edge, for bilinear reading

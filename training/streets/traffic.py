@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from night_seg_ros.training.night import HEADLIGHT, TAIL_LIGHT, f32
-from night_seg_ros.training.street_geometry import ON_GROUND, ON_SIDE, Builder, Colour, Point
-from night_seg_ros.training.street_objects import (
+from night_seg_ros.training.streets.geometry import ON_GROUND, ON_SIDE, Builder, Colour, Point
+from night_seg_ros.training.streets.objects import (
     CIRCLE,
     ID,
     PAINTS,
@@ -23,7 +22,8 @@ from night_seg_ros.training.street_objects import (
     pick,
     side_rect,
 )
-from night_seg_ros.training.street_textures import BARS, CABIN, PLASTER
+from night_seg_ros.training.streets.optics import HEADLIGHT, TAIL_LIGHT, f32
+from night_seg_ros.training.streets.textures import BARS, CABIN, PLASTER
 
 GLASS = (0.02, 0.025, 0.03)
 RUBBER = (0.012, 0.012, 0.013)

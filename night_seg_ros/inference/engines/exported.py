@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from night_seg_ros.inference.preprocess import MIN_SIDE, InputSize
 from night_seg_ros.models.checkpoint import HEADER, CheckpointError, load_model, parse_header
-from night_seg_ros.models.inference import MIN_SIDE, InputSize
 from night_seg_ros.models.output import SegmentationOutput
 
 INPUT = "image"

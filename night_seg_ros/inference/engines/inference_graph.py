@@ -10,7 +10,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from night_seg_ros.models.cpu_fusion import fuse_convolutions
+from night_seg_ros.inference.engines.cpu_fusion import fuse_convolutions
 
 
 def inference_graph(model: nn.Module, fuse: bool = False) -> nn.Module:

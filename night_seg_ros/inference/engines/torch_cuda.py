@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from night_seg_ros.frame_network import FrameNetwork, fields_of, overlay
+from night_seg_ros.inference.frame_network import FrameNetwork, fields_of, overlay
 from night_seg_ros.models.output import SegmentationOutput
 
 GRAPHS = 8  # each holds its frames and outputs on the device; what the network needs in between, all share

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from night_seg_ros.inference.engines.cpu_fusion import FusedConvolution, can_fuse, fuse_convolutions
+from night_seg_ros.inference.engines.inference_graph import fold_batch_norm, inference_graph
 from night_seg_ros.models import build_model
-from night_seg_ros.models.cpu_fusion import FusedConvolution, can_fuse, fuse_convolutions
-from night_seg_ros.models.inference_graph import fold_batch_norm, inference_graph
 
 MODELS = [
     ("egnet", {}),

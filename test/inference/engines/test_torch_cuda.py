@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from night_seg_ros import Segmenter, cuda_frames
+from night_seg_ros import Segmenter
+from night_seg_ros.inference.engines import torch_cuda as cuda_frames
+from night_seg_ros.inference.preprocess import network_size
+from night_seg_ros.inference.segmenter import OUTPUTS
 from night_seg_ros.models import build_model
-from night_seg_ros.models.inference import network_size
-from night_seg_ros.segmenter import OUTPUTS
 
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from label_files import ENCODE, HEIGHT, WIDTH, colours, image, label_ids, save, train_ids
+from helpers.label_files import ENCODE, HEIGHT, WIDTH, colours, image, label_ids, save, train_ids
 
-from night_seg_ros.training.datasets import DATASETS, FolderDataset, open_dataset
-from night_seg_ros.training.labels import DataError
-from night_seg_ros.training.pairs import DarkZurichPairs
+from night_seg_ros.training.data.datasets import DATASETS, FolderDataset, open_dataset
+from night_seg_ros.training.data.label_files import DataError
+from night_seg_ros.training.data.pairs import DarkZurichPairs
 
 
 def plant(root: Path, *files: str, content: str = "label ids") -> None:

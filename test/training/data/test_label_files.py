@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from label_files import COLOURS, HEIGHT, LABEL_IDS, WIDTH, colours, image, label_ids, save, train_ids
+from helpers.label_files import COLOURS, HEIGHT, LABEL_IDS, WIDTH, colours, image, label_ids, save, train_ids
 from PIL import Image
 
-from night_seg_ros.training.datasets import open_dataset, read_image
-from night_seg_ros.training.labels import DataError, detect_format, read_label
+from night_seg_ros.training.data.datasets import open_dataset, read_image
+from night_seg_ros.training.data.label_files import DataError, detect_format, read_label
 
 
 def palette_image(indices: np.ndarray, palette: np.ndarray) -> Image.Image:

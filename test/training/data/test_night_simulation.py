@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.training.night import (
+from night_seg_ros.training.data.night_simulation import (
     TO_LINEAR,
     Lights,
     NightSimulation,

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
-from night_seg_ros.training.class_counts import class_counts
-from night_seg_ros.training.data import AugmentationConfig, DataConfig, SourceConfig, TrainingStream
-from night_seg_ros.training.datasets import DataError, open_dataset
-from night_seg_ros.training.sampling import ClassLane, Draw, EpochLane, Schedule
+from night_seg_ros.training.data.class_counts import class_counts
+from night_seg_ros.training.data.datasets import DataError, open_dataset
+from night_seg_ros.training.data.sampling import ClassLane, Draw, EpochLane, Schedule
+from night_seg_ros.training.data.stream import AugmentationConfig, DataConfig, SourceConfig, TrainingStream
 
 RIDER = 12
 

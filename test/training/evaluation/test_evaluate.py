@@ -18,14 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import Dataset
 
 from night_seg_ros.cli import main
+from night_seg_ros.common.files import write_json
+from night_seg_ros.inference.preprocess import preprocess
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
-from night_seg_ros.models.files import write_json
-from night_seg_ros.models.inference import preprocess
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.training import datasets
-from night_seg_ros.training import evaluate as evaluation
-from night_seg_ros.training.datasets import (
+from night_seg_ros.training.data import datasets
+from night_seg_ros.training.data.datasets import (
     SYNTHETIC_TRAINING,
     DataError,
     FolderDataset,
@@ -33,7 +32,8 @@ from night_seg_ros.training.datasets import (
     SyntheticStreets,
     to_sample,
 )
-from night_seg_ros.training.metrics import SegmentationMetrics, WorstImages
+from night_seg_ros.training.evaluation import evaluate as evaluation
+from night_seg_ros.training.evaluation.metrics import SegmentationMetrics, WorstImages
 
 SIZE = (75, 106)
 

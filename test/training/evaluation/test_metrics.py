@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from night_seg_ros.models.classes import CLASSES
-from night_seg_ros.training.metrics import SegmentationMetrics, WorstImages, exposure_bins
+from night_seg_ros.training.evaluation.metrics import SegmentationMetrics, WorstImages, exposure_bins
 
 
 def scores_of(prediction: np.ndarray, truth: np.ndarray, exposure: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from night_seg_ros import Segmenter
 from night_seg_ros.cli import main
-from night_seg_ros.training.submit import SubmissionError, check_submission
+from night_seg_ros.training.evaluation.submit import SubmissionError, check_submission
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.classes import CLASSES, LABEL_ID_TO_TRAIN_ID, PALETTE
-from night_seg_ros.training.check_data import tell_format
-from night_seg_ros.training.data_statistics import Statistics
+from night_seg_ros.training.inspection.check_data import tell_format
+from night_seg_ros.training.inspection.statistics import Statistics
 
 SIZE = (24, 32)
 

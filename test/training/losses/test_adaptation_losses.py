@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from reference_weights import reference_image
+from helpers.reference_weights import reference_image
 
 from night_seg_ros.models.classes import IGNORE
-from night_seg_ros.training.adaptation_losses import (
+from night_seg_ros.training.losses.adaptation import (
     exposure_loss,
     least_squares,
     light_loss,
@@ -21,7 +21,7 @@ from night_seg_ros.training.adaptation_losses import (
     total_variation_loss,
 )
 
-GOLDEN = np.load(Path(__file__).parent / "reference" / "golden.npz")
+GOLDEN = np.load(Path(__file__).parents[2] / "helpers" / "reference" / "golden.npz")
 
 
 @pytest.fixture

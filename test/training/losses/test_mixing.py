@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from night_seg_ros.models.classes import IGNORE
-from night_seg_ros.training.mixing import (
+from night_seg_ros.training.losses.mixing import (
     confident_share,
     dynamic_classes,
     half_of_classes,

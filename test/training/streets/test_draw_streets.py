@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from night_seg_ros.cli import main
-from night_seg_ros.training.datasets import open_dataset
-from night_seg_ros.training.pairs import FolderPairs
-from night_seg_ros.training.street import StreetScene
+from night_seg_ros.training.data.datasets import open_dataset
+from night_seg_ros.training.data.pairs import FolderPairs
+from night_seg_ros.training.streets.scene import StreetScene
 
 
 def test_files_are_the_streets(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES
-from night_seg_ros.training.street import StreetScene
-from night_seg_ros.training.street_geometry import GROUND, ON_GROUND, Builder, Camera, paint
-from night_seg_ros.training.street_textures import BLURS, PITCH, TILES, atlas
+from night_seg_ros.training.streets.geometry import GROUND, ON_GROUND, Builder, Camera, paint
+from night_seg_ros.training.streets.scene import StreetScene
+from night_seg_ros.training.streets.textures import BLURS, PITCH, TILES, atlas
 
 SIZE = (90, 120)
 

@@ -1,0 +1,1 @@
+"""The commands of ``night-seg`` that join the parts. Nothing imports them but ``cli``."""

@@ -1,0 +1,1 @@
+"""What every part may use: files, images, tables, timing. Knows no other part."""

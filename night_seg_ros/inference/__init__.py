@@ -1,0 +1,1 @@
+"""Runs a model on frames: from pixels to labels, exposure and confidence. Knows nothing of ROS."""

@@ -1,0 +1,1 @@
+"""Pixels in and out: messages, bags, videos, folders of images."""

@@ -1,0 +1,1 @@
+"""Draws the pictures that people look at."""

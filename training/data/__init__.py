@@ -1,0 +1,1 @@
+"""From image and label files, and drawn streets, to batches."""

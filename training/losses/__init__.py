@@ -1,0 +1,1 @@
+"""The losses of the three papers; pure functions, by equation."""

@@ -1,0 +1,1 @@
+"""Drawn streets by day and by night, with their labels."""
