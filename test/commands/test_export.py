@@ -25,10 +25,11 @@ from torch.nn import functional as F
 from night_seg_ros import Segmenter, cli
 from night_seg_ros.commands import export as export_command
 from night_seg_ros.commands.export_check import CheckFrame, compare, judge
+from night_seg_ros.inference import exporting
 from night_seg_ros.inference.engines.exported import ExportedNetwork, load_network
 from night_seg_ros.inference.exporting import export_model
 from night_seg_ros.media.writers import write_image
-from night_seg_ros.models import build_model, exporting
+from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import HEADER, CheckpointError, load_model, save_checkpoint
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.models.pooling import region_means

@@ -103,11 +103,11 @@ def test_triton_kernel() -> None:
     """On CUDA, or else in Triton's interpreter, which has to be chosen before Triton is loaded."""
     on_cuda = torch.cuda.is_available()
     code = """
-import torch, test_labels_of_logits as tests
-from night_seg_ros.inference import label_map_triton as labels_triton
+import torch, test_label_map as tests
+from night_seg_ros.inference import label_map_triton
 on_cuda = torch.cuda.is_available()
 def launch(logits, size, *, align_corners=False, confidence=False):
-    return labels_triton.labels_on_cuda(logits, size, align_corners, confidence)
+    return label_map_triton.labels_on_cuda(logits, size, align_corners, confidence)
 tests.predict_labels = launch
 sizes = tests.SIZES if on_cuda else [((3, 5), (7, 300)), ((5, 1), (9, 4)), ((9, 7), (3, 2))]
 for small, size in sizes:
@@ -116,7 +116,7 @@ for small, size in sizes:
         tests.check(logits, size, align_corners)
         tests.check(logits.to(memory_format=torch.channels_last).bfloat16(), size, align_corners)
 """
-    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{CHECKOUT / 'test'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{Path(__file__).parent}"}
     if not on_cuda:
         environment["TRITON_INTERPRET"] = "1"
     done = subprocess.run(

@@ -28,7 +28,7 @@ from night_seg_ros.training.train_egnet import EGNetMethod
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECIPE = CHECKOUT / "config" / "training" / "egnet_demo.yaml"
-SCRIPT = CHECKOUT / "test" / "watched_training.py"
+SCRIPT = CHECKOUT / "test" / "helpers" / "watched_training.py"
 TRAINING, VALIDATION = 8, 5  # images; the validation does not divide by two
 
 
