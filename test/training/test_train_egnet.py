@@ -119,6 +119,24 @@ def test_resume_continues_bit_for_bit(streets: Path, tmp_path: Path) -> None:
         assert torch.equal(value, found["networks"]["model"][key]), key
 
 
+def test_a_run_keeps_its_scored_models_and_the_best_over_a_resume(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    name = f"{streets.name}/train"
+    changes = {"run.validate_every": 2, "run.keep": "all", "run.best": f"miou/{name}"}
+    assert main([*recipe(streets, out, **changes), "--schedule.iterations=4"]) == 0
+    assert main([*recipe(streets, out, **changes), "--schedule.iterations=7", "--resume"]) == 0
+    kept = sorted((out / "snapshots").iterdir())
+    assert [path.name for path in kept] == [f"step_{step:08d}.safetensors" for step in (2, 4, 6, 7)]
+    told = [load_model(path)[1] for path in kept]
+    assert [each["iterations"] for each in told] == [2, 4, 6, 7]
+    assert [each["scores"][name]["step"] for each in told] == [2, 4, 6, 7]
+    scores = [each["scores"][name]["miou"] for each in told]
+    assert len(set(scores)) > 1
+    best = load_model(out / "best.safetensors")[1]
+    assert best["scores"][name]["miou"] == max(scores)
+    assert best["iterations"] == told[scores.index(max(scores))]["iterations"]
+
+
 def test_a_run_is_not_overwritten_without_resume(
     streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

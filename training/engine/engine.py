@@ -40,6 +40,7 @@ from night_seg_ros.training.data.stream import (
 )
 from night_seg_ros.training.engine.launchers import launched_processes
 from night_seg_ros.training.engine.optimization import ScheduleConfig, moving_average, poly_factor
+from night_seg_ros.training.engine.snapshots import Snapshots
 from night_seg_ros.training.evaluation.evaluate import evaluate
 
 Batch = dict[str, Tensor]
@@ -65,6 +66,10 @@ class RunConfig:
         picture_every: steps between two pictures in the logs, 0 for never.
         save_every: steps between two savings; 0 for the end only. A run that is stopped is saved in any case.
         validate_every: steps between two scores, 0 for never.
+        keep: how many of the models that were scored stay in the folder ``snapshots``, the latest ones; or
+            ``all``.
+        best: the score by which the best of all that were scored is kept as ``best.safetensors``, such as
+            ``miou/nightcity/val``; None for no such file.
     """
 
     out: str
@@ -80,6 +85,8 @@ class RunConfig:
     picture_every: int
     save_every: int
     validate_every: int
+    keep: int | Literal["all"] = 0
+    best: str | None = None
 
 
 class StepReport(NamedTuple):
@@ -163,8 +170,9 @@ def rank_zero_first(fabric: Fabric) -> Iterator[None]:
 class Engine:
     """Trains a method to the end of its schedule, or until Ctrl-C.
 
-    Writes into ``run.out``: ``state.pt`` (to resume from), ``model.safetensors`` (the exported model) and
-    TensorBoard's logs. Resuming continues exactly where ``state.pt`` was written.
+    Writes into ``run.out``: ``state.pt`` (to resume from), ``model.safetensors`` (the exported model),
+    TensorBoard's logs, and what ``Snapshots`` keeps. Resuming continues exactly where ``state.pt`` was
+    written.
 
     Args:
         method: with networks on the CPU.
@@ -206,6 +214,7 @@ class Engine:
         if len(self.validation) < len(data.validation):
             names = ", ".join(map(source_name, data.validation))
             raise DataError(f"data.validation has sources of one name, whose scores would mix: {names}")
+        self.snapshots = Snapshots(self.out, run.keep, run.best, list(self.validation))
         model = method.networks["model"]
         self.optimizers = method.optimizers()
         for name, network in method.networks.items():
@@ -354,6 +363,8 @@ class Engine:
                 tqdm.write(told, sys.stderr)
             logged = {f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}
             fabric.log_dict({key: score for key, score in logged.items() if score is not None}, self.step)
+        if fabric.is_global_zero:
+            self.snapshots.add(self.step, self.scores, self._export)
 
     def _sum(self, values: Tensor) -> Tensor:
         """The sum over the processes, in each of them."""
@@ -377,10 +388,15 @@ class Engine:
             "average": self.average.state_dict() if self.average is not None else None,
             "scores": self.scores,
             "scored_step": self.scored_step,
+            "best_score": self.snapshots.best_score,
             "starts_from": self.method.starts_from,
         }
         with atomic_path(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
+        self._export(self.out / "model.safetensors")
+
+    def _export(self, path: Path) -> None:
+        """Write the model as it is now, with its latest scores."""
         metadata = {
             "input_size": self.run.input_size,
             "training_data": {
@@ -393,7 +409,7 @@ class Engine:
             "seed": self.run.seed,
             "scores": self.scores,
         }
-        save_checkpoint(self.out / "model.safetensors", self.exported, metadata, self.run.storage)
+        save_checkpoint(path, self.exported, metadata, self.run.storage)
 
     def _load_state(self) -> None:
         """Put everything back as it was."""
@@ -412,6 +428,7 @@ class Engine:
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
             started, given = state["starts_from"], self.method.starts_from
+            self.snapshots.best_score = float(state["best_score"])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
         if given is not None and given != started:

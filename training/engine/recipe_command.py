@@ -34,6 +34,7 @@ CIRCUMSTANCES = {
     "run.picture_every",
     "run.save_every",
     "run.validate_every",
+    "run.keep",
 }
 # What may change between the start of a run and its going on.
 MAY_CHANGE = CIRCUMSTANCES | {
@@ -44,6 +45,7 @@ MAY_CHANGE = CIRCUMSTANCES | {
     "run.precision",
     "run.input_size",
     "run.storage",
+    "run.best",
 }
 
 
