@@ -62,27 +62,34 @@ class MapGuidance(nn.Module):
 
 
 class ConcatGuidance(nn.Module):
-    """Both features side by side, brought back to their channels by a 1x1 convolution (ablation).
+    """``w1 f_S`` and ``w2 f_E`` side by side, brought back to their channels by a 1x1 convolution (ablation).
 
     Shape: f_S and f_E (N, channels, H, W) -> (N, channels, H, W).
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, w1: float, w2: float) -> None:
         super().__init__()
+        self.w1 = w1
+        self.w2 = w2
         self.project = nn.Conv2d(2 * channels, channels, kernel_size=1)
 
     def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        return self.project(torch.cat([segmentation, exposure], dim=1))
+        return self.project(torch.cat([self.w1 * segmentation, self.w2 * exposure], dim=1))
 
 
 class SumGuidance(nn.Module):
-    """The sum of both features (ablation).
+    """``w1 f_S + w2 f_E`` (ablation): Eq. 1 with the exposure features in place of the attended ones.
 
     Shape: f_S and f_E (N, C, H, W) -> (N, C, H, W).
     """
 
+    def __init__(self, w1: float, w2: float) -> None:
+        super().__init__()
+        self.w1 = w1
+        self.w2 = w2
+
     def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        return segmentation + exposure
+        return self.w1 * segmentation + self.w2 * exposure
 
 
 class NoGuidance(nn.Module):
@@ -203,5 +210,5 @@ def _guidance(guidance: str, exposure: str, channels: int, w1: float, w2: float)
     if guidance == "attention":
         return ExposureGuidance(channels, w1, w2)
     if guidance == "concat":
-        return ConcatGuidance(channels)
-    return SumGuidance() if guidance == "sum" else NoGuidance()
+        return ConcatGuidance(channels, w1, w2)
+    return SumGuidance(w1, w2) if guidance == "sum" else NoGuidance()

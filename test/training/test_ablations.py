@@ -141,12 +141,12 @@ def features(*shape: int) -> Tensor:
 
 def test_guidance_by_hand() -> None:
     f_s, f_e = features(2, 3, 4, 5), features(2, 3, 4, 6)[..., :5]
-    torch.testing.assert_close(SumGuidance()(f_s, f_e), f_s + f_e)
-    concat = ConcatGuidance(3)
+    torch.testing.assert_close(SumGuidance(1.5, 0.3)(f_s, f_e), 1.5 * f_s + 0.3 * f_e)
+    concat = ConcatGuidance(3, 1.5, 0.3)
     weight, bias = concat.project.weight[:, :, 0, 0], concat.project.bias
     expected = (
-        torch.einsum("oc,nchw->nohw", weight[:, :3], f_s)
-        + torch.einsum("oc,nchw->nohw", weight[:, 3:], f_e)
+        1.5 * torch.einsum("oc,nchw->nohw", weight[:, :3], f_s)
+        + 0.3 * torch.einsum("oc,nchw->nohw", weight[:, 3:], f_e)
         + bias[:, None, None]
     )
     torch.testing.assert_close(concat(f_s, f_e), expected)
