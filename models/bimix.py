@@ -14,7 +14,8 @@ class BiMix(DANNet):
     """Bi-Mix's network, see ``DANNet``; the two differ in what they are by default, and in their training.
 
     Args:
-        relighting_width: of ``curves``, channels of its convolutions; the paper's is 32.
+        relighting_width: of ``curves``, channels of its convolutions; 32 in the release.
+        reweighting: the paper has none; the release re-weights as DANNet's does (``logits``).
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class BiMix(DANNet):
         segmentation_network: str = "refinenet",
         relighting: Relighting = "curves",
         relighting_width: int = 32,
-        reweighting: Reweighting = "probabilities",
+        reweighting: Reweighting = "none",
         **network: Any,
     ) -> None:
         super().__init__(

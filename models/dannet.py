@@ -46,27 +46,50 @@ def class_weights(shares: Sequence[float], std: float, average: float = 1.0) -> 
     Args:
         shares: a_k, each class's share of the valid source pixels. A class without any weighs as the rarest
             of the others.
-        std: sample standard deviation of the result: 0.05 in training, 0.16 in testing.
+        std, average: see ``spread``; the paper's ``std`` is 0.05 in training, 0.16 in testing.
+
+    Returns:
+        (classes,) float32, above 0.
+
+    Raises:
+        ValueError: a share is below 0, all are 0, or see ``spread``.
+    """
+    present = [share for share in shares if share > 0]
+    if not present or not all(share >= 0 for share in shares):
+        raise ValueError(f"class shares must be 0 or more, and not all 0: {list(shares)}")
+    return spread(-torch.tensor(shares, dtype=torch.float64).clamp(min=min(present)).log(), std, average)
+
+
+def spread(values: Tensor, std: float, average: float) -> Tensor:
+    """Scales and shifts values to a standard deviation and a mean (DANNet, Eq. 2).
+
+    Args:
+        values: one for each class, (classes,).
+        std: sample standard deviation of the result; with 0, or values that are all the same, each is
+            ``average``.
         average: mean of the result.
 
     Returns:
         (classes,) float32, above 0.
 
     Raises:
-        ValueError: a share is below 0, all are 0 or equal, or ``std`` is too large: a weight is not above 0.
+        ValueError: ``std`` is below 0, or so large that a weight is not above 0.
     """
-    present = [share for share in shares if share > 0]
-    if not min(shares) >= 0 or len(set(present)) < 2:
-        raise ValueError(f"class shares must be 0 or more, and not all the same: {list(shares)}")
-    information = -torch.tensor(shares, dtype=torch.float64).clamp(min=min(present)).log()
-    weights = (information - information.mean()) / information.std() * std + average
-    if weights.min() <= 0:
-        raise ValueError(f"std {std} is too large: the least class weight would be {weights.min():.3f}")
+    if not std >= 0:
+        raise ValueError(f"std {std} of the class weights: give 0 or more")
+    weights = torch.full_like(values, average, dtype=torch.float64)
+    if values.max() > values.min():
+        weights += (values - values.mean()) / values.std() * std
+    if not weights.min() > 0:
+        raise ValueError(
+            f"std {std} is too large for an average of {average}: "
+            f"the least class weight would be {weights.min():.3f}"
+        )
     return weights.float()
 
 
 class ClassReweighting(nn.Module):
-    """Gives rare classes more weight in the prediction (DANNet, section 3.4).
+    """Gives rare classes more weight in the prediction (DANNet, section 3.3).
 
     The paper's label is the argmax of ``w_k`` times the prediction: softmax(logits) times w is, but for a
     common factor, softmax(logits + log w).
@@ -152,8 +175,14 @@ class DANNet(nn.Module):
         increment: Tensor = self.relighting_network(image)
         return increment
 
+    def segment(self, image: Tensor) -> SegmentationOutput:
+        """What ``forward`` does to a relit image, for an image as it is.
+
+        Shape: normalised RGB (N, 3, H, W), H and W from 32 up -> ``SegmentationOutput`` without ``relit``.
+        """
+        output: SegmentationOutput = self.segmentation_network(image)
+        return output if self.training else output._replace(logits=self.reweighting(output.logits))
+
     def forward(self, image: Tensor) -> SegmentationOutput:
         relit = None if self.relighting_network is None else image + self.light_increment(image)
-        output: SegmentationOutput = self.segmentation_network(image if relit is None else relit)
-        logits = output.logits if self.training else self.reweighting(output.logits)
-        return output._replace(logits=logits, relit=relit)
+        return self.segment(image if relit is None else relit)._replace(relit=relit)

@@ -8,7 +8,7 @@ from torch import nn
 class Discriminator(nn.Sequential):
     """Tells, patch by patch, whether a prediction is of a source or of a target image.
 
-    Five 4x4 convolutions with leaky ReLU between them (DANNet, section 3.5).
+    Five 4x4 convolutions with leaky ReLU between them (DANNet, section 3.2).
 
     Args:
         num_classes: channels of the prediction.

@@ -83,7 +83,7 @@ class CurveRelighting(nn.Module):
     weights begin at a standard deviation of 0.02: larger ones saturate within a few steps of SGD.
 
     Args:
-        width: channels of the convolutions; the paper's is 32.
+        width: channels of the convolutions; 32 in the release.
 
     Shape: normalised RGB (N, 3, H, W), any size -> (N, 3, H, W).
     """

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training.data.pairs import AdaptationDataConfig
 from night_seg_ros.training.engine.engine import Batch, Engine, RunConfig
 from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig
@@ -28,7 +29,7 @@ from night_seg_ros.training.train_dannet import (
     DANNetMethod,
     DANNetModelConfig,
     DiscriminatorConfig,
-    Predictions,
+    Scores,
     announce_start,
 )
 
@@ -37,6 +38,9 @@ from night_seg_ros.training.train_dannet import (
 class BiMixLossConfig(DANNetLossConfig):
     """DANNet's losses, and those of the two mixings (Eq. 15).
 
+    The paper has neither class weights (``std`` 0, Eq. 13) nor static classes (``static``
+    ``self_supervised``, Eq. 5); the release has both, as in DANNet.
+
     Attributes:
         trans2seg: mu1, weight of the cross-entropy for night images with source objects pasted in (F->M); 0
             for none (ablation).
@@ -44,6 +48,8 @@ class BiMixLossConfig(DANNetLossConfig):
             day objects pasted in (M->F); 0 for none (ablation).
         mixing: ``paper``, or ``release``: the night's part of the cross-entropy weighs as much as its
             prediction is confident.
+        adversarial_variant: ``paper`` (Eq. 14): the discriminators shall say 1 of a source and 0 of a target
+            image, and each of their losses counts whole; ``release``: as in DANNet, 0 and 1, and half.
 
     Raises:
         ValueError: see ``DANNetLossConfig``; or M->F without the day images.
@@ -52,6 +58,7 @@ class BiMixLossConfig(DANNetLossConfig):
     trans2seg: float
     seg2trans: float
     mixing: Variant
+    adversarial_variant: Variant
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +77,7 @@ class BiMixMethod(DANNetMethod):
     """
 
     name = "bimix"
-    forward_methods = ("light_increment",)
+    forward_methods = ("light_increment", "segment")
     loss: BiMixLossConfig
 
     def __init__(
@@ -83,6 +90,9 @@ class BiMixMethod(DANNetMethod):
         if loss.seg2trans and model.relighting == "none":
             raise ValueError("loss.seg2trans needs a relighting network: set model.relighting, or this to 0")
         super().__init__(model, loss, optimizer, discriminator)
+        if loss.adversarial_variant == "paper":
+            self.source_score, self.target_score = 1.0, 0.0
+            self.discriminator_weight = 1.0
 
     def check_data(self, data: AdaptationDataConfig) -> None:
         target = data.pairs.size or data.pairs.crop
@@ -92,23 +102,32 @@ class BiMixMethod(DANNetMethod):
                 "give data.pairs.size the value of data.crop"
             )
 
-    def further_terms(self, batch: Batch, predictions: Predictions) -> Iterator[dict[str, Tensor]]:
+    def further_terms(self, batch: Batch, scores: Scores) -> Iterator[dict[str, Tensor]]:
         if self.loss.trans2seg:
-            yield {"trans2seg": self.loss.trans2seg * self._trans2seg(batch, predictions["night"])}
+            yield {"trans2seg": self.loss.trans2seg * self._trans2seg(batch, scores["night"])}
         if self.loss.seg2trans:
-            yield {"seg2trans": self.loss.seg2trans * self._seg2trans(batch, predictions["day"])}
+            yield {"seg2trans": self.loss.seg2trans * self._seg2trans(batch, scores["day"])}
 
     def _trans2seg(self, batch: Batch, night: Tensor) -> Tensor:
-        """Cross-entropy for the night with half of the source's classes pasted in (Eq. 2-4)."""
+        """Cross-entropy for the night with half of the source's classes pasted in (Eq. 2-4).
+
+        The mixture is segmented as it is: in sections 3.3 and 3.4 it does not pass the relighting network,
+        which this loss therefore does not move.
+        """
         mask = half_of_classes(batch["label"])
         image = mix(mask, batch["image"], batch["night"])
         label = mix(mask, batch["label"], night.argmax(dim=1))
-        scores = upsample(self.networks["model"](image), label.shape[-2:])
-        confidence = confident_share(night) if self.loss.mixing == "release" else None
-        return mixed_cross_entropy(scores, label, mask, confidence)
+        model: Any = self.networks["model"]
+        with self.autocast():
+            output: SegmentationOutput = model.segment(image)
+        confidence = confident_share(night.softmax(dim=1)) if self.loss.mixing == "release" else None
+        return mixed_cross_entropy(upsample(output, label.shape[-2:]), label, mask, confidence)
 
     def _seg2trans(self, batch: Batch, day: Tensor) -> Tensor:
-        """Distance of the relighting of the day from that of the night with the day's objects (Eq. 10-12)."""
+        """Distance of the relighting of the day from that of the night with the day's objects (Eq. 10-12).
+
+        The L1 distance as a mean over pixels and colours; Eq. 12 is printed without a division.
+        """
         mixed = mix(dynamic_classes(day), batch["day"], batch["night"])
         model: Any = self.networks["model"]
         with self.autocast():

@@ -17,7 +17,6 @@ from night_seg_ros.models.checkpoint import load_weights
 from night_seg_ros.models.classes import IGNORE, NUM_CLASSES
 from night_seg_ros.models.dannet import (
     CITYSCAPES_SHARES,
-    TEST_STD,
     DANNet,
     Relighting,
     Reweighting,
@@ -37,14 +36,13 @@ from night_seg_ros.training.losses.adaptation import (
     least_squares,
     light_loss,
     pseudo_label,
+    released_static_probabilities,
+    self_supervised_loss,
     static_loss,
 )
 from night_seg_ros.training.losses.supervised import cross_entropy, upsample
 
-Predictions = dict[str, Tensor]
-
-SOURCE, TARGET = 0.0, 1.0  # what the discriminators call a source and a target image, as in the release
-TRAINING_STD = 0.05  # of the class weights in training
+Scores = dict[str, Tensor]
 
 
 @dataclass
@@ -56,8 +54,10 @@ class DANNetModelConfig:
         backbone: see ``models.resnet.BACKBONES``.
         relighting: ``residual`` (DANNet's), ``curves`` (Bi-Mix's) or ``none`` (ablation).
         relighting_width: channels of the first layer of the relighting network.
-        reweighting: of the prediction when testing: ``probabilities`` (paper), ``logits`` (release), ``none``
-            (ablation).
+        reweighting: of the prediction when testing: ``probabilities`` (DANNet), ``logits`` (release) or
+            ``none`` (Bi-Mix; ablation).
+        std, avg: standard deviation and mean of the weights of that re-weighting (Eq. 2); 0.16 and 1 in the
+            paper.
         network: further arguments of the segmentation network, such as ``output_stride``.
         pretrained: ImageNet weights of the backbone, see ``SourceModelConfig``; or None. For training without
             a checkpoint (ablation).
@@ -72,6 +72,8 @@ class DANNetModelConfig:
     relighting: Relighting
     relighting_width: int
     reweighting: Reweighting
+    std: float
+    avg: float
     network: dict[str, Any] = field(default_factory=dict)
     pretrained: str | None = None
     checkpoint: str | None = None
@@ -89,14 +91,20 @@ class DANNetLossConfig:
         light: weight of the light losses; 0 for none (ablation).
         light_source: that of the source image's; the release has 1.
         light_variant: ``paper`` or ``release``, see ``losses.adaptation``.
-        static: ``neighbourhood`` (paper); or ``focal``, ``cross_entropy``, ``none`` (ablations).
+        static: what the night learns from the day: ``neighbourhood`` (DANNet, Eq. 8, 9), ``self_supervised``
+            (Bi-Mix, Eq. 5), ``release`` (of both: as ``neighbourhood``, with the softmax over the static
+            classes alone, times their weights); or ``focal``, ``cross_entropy``, ``none`` (ablations).
         static_weight: weight of the static loss.
         gamma: of the static loss.
         adversarial: weight of the adversarial losses.
-        pseudo_labels: ``paper`` or ``release``, see ``losses.adaptation.pseudo_label``.
+        pseudo_labels: ``paper`` or ``release``, see ``losses.adaptation.pseudo_label``; ``self_supervised``
+            takes the plain day prediction instead.
         reweight_pseudo_labels: whether rare classes weigh more in these; without is an ablation.
         day_target: whether the day images of the pairs take part; without them (ablation) there are no pseudo
             labels, so ``static`` must be ``none``.
+        std, avg: standard deviation and mean of the class weights in training (Eq. 2), those of the
+            segmentation loss and of the pseudo labels; 0.05 and 1 in the paper. With a ``std`` of 0 all
+            classes weigh the same, as in Bi-Mix.
         class_shares: share of each class in the source's labels, which says how rare it is (Eq. 1); None for
             those of Cityscapes.
 
@@ -107,13 +115,15 @@ class DANNetLossConfig:
     light: float
     light_source: float
     light_variant: Variant
-    static: Static | Literal["none"]
+    static: Static | Literal["self_supervised", "release", "none"]
     static_weight: float
     gamma: float
     adversarial: float
     pseudo_labels: Variant
     reweight_pseudo_labels: bool
     day_target: bool
+    std: float
+    avg: float
     class_shares: list[float] | None = None
 
     def __post_init__(self) -> None:
@@ -148,10 +158,17 @@ class DANNetMethod(Method):
 
     Each domain's losses are computed and sent back before the next domain's, so that memory holds the graph
     of one at a time; the gradients add up.
+
+    Attributes:
+        source_score, target_score: what the discriminators shall say of a source and of a target image: 0 and
+            1, as in the release.
+        discriminator_weight: of each of their two losses.
     """
 
     name = "dannet"
     leaves_parameters_unused = True  # a second head, in whatever loss does not look at it
+    source_score, target_score = 0.0, 1.0
+    discriminator_weight = 0.5
 
     def __init__(
         self,
@@ -177,7 +194,7 @@ class DANNetMethod(Method):
             assert isinstance(encoder, ResNetStages)
             encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
         shares = loss.class_shares or CITYSCAPES_SHARES
-        network.reweighting.weights = class_weights(shares, TEST_STD)
+        network.reweighting.weights = class_weights(shares, model.std, model.avg)
         targets = ("day", "night") if loss.day_target else ("night",)
         # As they are; the engine replaces those among ``networks`` by ones that share gradients.
         self.network = network
@@ -190,7 +207,7 @@ class DANNetMethod(Method):
         }
         self.losses = {}
         self.loss = loss
-        self.class_weights = class_weights(shares, TRAINING_STD)
+        self.class_weights = class_weights(shares, loss.std, loss.avg)
         self._optimizer, self._discriminator = optimizer, discriminator
 
     def optimizers(self) -> dict[str, Optimizer]:
@@ -212,7 +229,7 @@ class DANNetMethod(Method):
         for discriminator in self.discriminators.values():
             discriminator.requires_grad_(False)
         losses: dict[str, Tensor] = {}
-        predictions: Predictions = {}
+        scores: Scores = {}
         intensity = batch["night"].mean()
 
         def learn(terms: dict[str, Tensor]) -> None:
@@ -222,58 +239,62 @@ class DANNetMethod(Method):
 
         output: SegmentationOutput = self.networks["model"](batch["image"])
         terms = self._light("source", batch["image"], output, intensity, self.loss.light_source)
-        scores = upsample(output, batch["label"].shape[-2:])
-        self.class_weights = self.class_weights.to(scores.device)
-        terms["segmentation"] = cross_entropy(scores, batch["label"], self.class_weights)
-        predictions["source"] = scores.detach().softmax(dim=1)
+        source = upsample(output, batch["label"].shape[-2:])
+        scores["source"] = source.detach()
+        self.class_weights = self.class_weights.to(source.device)
+        terms["segmentation"] = cross_entropy(source, batch["label"], self.class_weights)
         learn(terms)
 
         if self.loss.day_target:
             terms, day = self._target("day", batch["day"], intensity)
-            predictions["day"] = day.detach()
+            scores["day"] = day.detach()
             learn(terms)
 
         terms, night = self._target("night", batch["night"], intensity)
-        predictions["night"] = night.detach()
+        scores["night"] = night.detach()
         statistics: dict[str, Tensor] = {}
         if self.loss.static != "none":
-            label = self._pseudo_label(predictions["day"], predictions["night"])
-            loss = static_loss(night, label, self.loss.static, self.loss.gamma)
-            terms["static"] = self.loss.static_weight * loss
+            label = self._pseudo_label(scores["day"], scores["night"])
+            terms["static"] = self.loss.static_weight * self._static_loss(scores["day"], night, label)
             statistics |= pseudo_label_statistics(label, batch.get("night_label"))
         learn(terms)
 
-        for terms in self.further_terms(batch, predictions):
+        for terms in self.further_terms(batch, scores):
             learn(terms)
         losses["total"] = torch.stack(list(losses.values())).sum()
 
         for name, discriminator in self.discriminators.items():
             discriminator.requires_grad_(True)
             network = self.networks[f"{name}_discriminator"]
-            source, target = network(predictions["source"]), network(predictions[name])
-            loss = (least_squares(source, SOURCE) + least_squares(target, TARGET)) / 2
+            source, target = (network(scores[domain].softmax(dim=1)) for domain in ("source", name))
+            both = least_squares(source, self.source_score) + least_squares(target, self.target_score)
+            loss = self.discriminator_weight * both
             backward(loss)
             losses[f"{name}_discriminator"] = loss.detach()
-            right = ((source < 0.5).float().mean() + (target > 0.5).float().mean()) / 2
-            statistics[f"{name}_discriminator_accuracy"] = right
+            as_source = [
+                ((judged - self.source_score).abs() < (judged - self.target_score).abs()).float().mean()
+                for judged in (source, target)
+            ]
+            statistics[f"{name}_discriminator_accuracy"] = (as_source[0] + 1 - as_source[1]) / 2
         return StepReport(losses, statistics)
 
     def _target(self, name: str, image: Tensor, intensity: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Losses of a target domain that need no label; and the probabilities (N, C, H, W)."""
+        """Losses of a target domain that need no label; and the logits (N, C, H, W)."""
         output: SegmentationOutput = self.networks["model"](image)
         terms = self._light(name, image, output, intensity, self.loss.light)
-        probabilities = upsample(output, image.shape[-2:]).softmax(dim=1)
+        logits = upsample(output, image.shape[-2:])
         if name in self.discriminators:
             with self.autocast():
-                scores = self.discriminators[name](probabilities)
-            terms[f"adversarial_{name}"] = self.loss.adversarial * least_squares(scores.float(), SOURCE)
-        return terms, probabilities
+                judged = self.discriminators[name](logits.softmax(dim=1))
+            loss = least_squares(judged.float(), self.source_score)
+            terms[f"adversarial_{name}"] = self.loss.adversarial * loss
+        return terms, logits
 
-    def further_terms(self, batch: Batch, predictions: Predictions) -> Iterator[dict[str, Tensor]]:
+    def further_terms(self, batch: Batch, scores: Scores) -> Iterator[dict[str, Tensor]]:
         """Losses that a method adds; each dict is sent back before the next is asked for.
 
         Args:
-            predictions: probabilities (N, C, H, W) of ``source``, ``day`` and ``night``, without gradient.
+            scores: logits (N, C, H, W) of ``source``, ``day`` and ``night``, without gradient.
         """
         yield from ()
 
@@ -287,7 +308,20 @@ class DANNetMethod(Method):
             * light_loss(image, output.relit.float(), intensity, self.loss.light_variant)
         }
 
+    def _static_loss(self, day: Tensor, night: Tensor, label: Tensor) -> Tensor:
+        """What the logits of the night cost beside the day's and their pseudo label."""
+        kind, gamma = self.loss.static, self.loss.gamma
+        assert kind != "none"
+        if kind == "self_supervised":
+            return self_supervised_loss(day.softmax(dim=1), night.softmax(dim=1), gamma)
+        if kind == "release":
+            probabilities = released_static_probabilities(night, self.class_weights)
+            return static_loss(probabilities, label, "neighbourhood", gamma)
+        return static_loss(night.softmax(dim=1), label, kind, gamma)
+
     def _pseudo_label(self, day: Tensor, night: Tensor) -> Tensor:
+        if self.loss.static == "self_supervised":
+            return day.argmax(dim=1)
         weights = self.class_weights
         if not self.loss.reweight_pseudo_labels:
             weights = torch.ones_like(weights)
@@ -301,12 +335,11 @@ class DANNetMethod(Method):
         outputs = [self.networks["model"](image) for image in (day, night)]
         self.network.train()
         scores = [upsample(output, day.shape[-2:]) for output in outputs]
-        probabilities = [each.softmax(dim=1) for each in scores]
         columns = {"day": image_picture(day), "night": image_picture(night)}
         if outputs[1].relit is not None:
             columns["relit night"] = image_picture(outputs[1].relit)
         if self.loss.static != "none":
-            columns["pseudo label"] = label_picture(self._pseudo_label(*probabilities))
+            columns["pseudo label"] = label_picture(self._pseudo_label(*scores))
         columns["prediction"] = label_picture(self.network.reweighting(scores[1]).argmax(1))
         if "night_label" in batch:
             columns["truth"] = label_picture(batch["night_label"][:2])

@@ -115,6 +115,7 @@ def test_defaults_are_the_papers() -> None:
     assert type(model.relighting_network) is CurveRelighting
     assert model.relighting_network.convolutions[0].out_channels == 32
     assert type(model.segmentation_network).__name__ == "RefineNet"
+    assert model.reweighting.kind == "none"
     with pytest.raises(ValueError, match="unknown relighting 'gamma'; known: residual, curves, none"):
         build_model("bimix", relighting="gamma")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from night_seg_ros import Segmenter
 from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import CheckpointError, import_released, load_model, save_checkpoint
-from night_seg_ros.models.dannet import CITYSCAPES_SHARES, ClassReweighting, class_weights
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, ClassReweighting, class_weights, spread
 from night_seg_ros.models.discriminator import Discriminator
 from night_seg_ros.models.relighting import ResidualRelighting
 
@@ -93,16 +95,51 @@ def test_a_class_without_a_share_weighs_as_the_rarest() -> None:
 
 
 def test_class_weights_need_shares_and_a_fitting_deviation() -> None:
-    with pytest.raises(ValueError, match="0 or more, and not all the same"):
+    with pytest.raises(ValueError, match="0 or more, and not all 0"):
         class_weights([0.5, 0.6, -0.1], 0.05)
-    with pytest.raises(ValueError, match="not all the same"):
+    with pytest.raises(ValueError, match="not all 0"):
         class_weights([0.0, 0.0], 0.05)
-    with pytest.raises(ValueError, match="not all the same"):
-        class_weights([0.5, 0.5, 0.0], 0.05)
-    with pytest.raises(ValueError, match="0 or more"):
-        class_weights([float("nan"), 0.5, 0.2], 0.05)
+    for shares in ([float("nan"), 0.5, 0.2], [0.5, float("nan"), 0.2]):
+        with pytest.raises(ValueError, match="0 or more"):
+            class_weights(shares, 0.05)
     with pytest.raises(ValueError, match="std 2 is too large"):
         class_weights(CITYSCAPES_SHARES, 2)
+    with pytest.raises(ValueError, match="std -0.1 of the class weights: give 0 or more"):
+        class_weights(CITYSCAPES_SHARES, -0.1)
+
+
+def test_class_weights_by_the_formula() -> None:
+    """Eq. 1 and 2, with the sample deviation, which the released figures have."""
+    shares, std, average = [0.6, 0.25, 0.1, 0.05], 0.3, 1.5
+    information = [-math.log(share) for share in shares]
+    mean, deviation = statistics.fmean(information), statistics.stdev(information)
+    expected = [(each - mean) / deviation * std + average for each in information]
+    torch.testing.assert_close(class_weights(shares, std, average), torch.tensor(expected))
+    population = [(each - mean) / statistics.pstdev(information) * std + average for each in information]
+    assert abs(population[0] - expected[0]) > 0.05
+
+
+def test_classes_that_weigh_the_same() -> None:
+    """Of equal shares, of which only rounding could tell one from another, and without a deviation."""
+    for shares, std in (([1 / 19] * 19, 0.05), ([0.5, 0.5, 0.0], 0.05), (CITYSCAPES_SHARES, 0.0)):
+        assert torch.equal(class_weights(shares, std, 1.25), torch.full((len(shares),), 1.25))
+
+
+def test_weights_can_be_spread_anew() -> None:
+    """Those of testing are those of training, spread wider."""
+    weights = spread(class_weights(CITYSCAPES_SHARES, 0.05), 0.16, 1.0)
+    torch.testing.assert_close(weights, class_weights(CITYSCAPES_SHARES, 0.16))
+
+
+@torch.no_grad()
+def test_segment_leaves_the_light_as_it_is() -> None:
+    model = build_model("dannet", backbone="resnet10", relighting_width=4, output_stride=16).eval()
+    model.reweighting.weights = class_weights(CITYSCAPES_SHARES, 0.16)
+    image = torch.randn(1, 3, 64, 64)
+    output = model.segment(image)
+    expected = model.reweighting(model.segmentation_network(image).logits)
+    assert output.relit is None and torch.equal(output.logits, expected)
+    assert not torch.allclose(model(image).logits, expected)
 
 
 def test_reweighting_of_the_prediction() -> None:

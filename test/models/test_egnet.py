@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from night_seg_ros.models import build_model
 from night_seg_ros.models.egnet import ExposureGuidance
 from night_seg_ros.models.exposure import ExposureMap
+from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.resnet import BACKBONES, ResNetStages, read_pretrained
 from night_seg_ros.training.losses.supervised import EGNetLoss, cross_entropy
 
@@ -126,6 +127,26 @@ def test_loss_against_a_loop() -> None:
     assert cross_entropy(logits, label, torch.tensor(weights)).item() == pytest.approx(
         total / weight, rel=1e-5
     )
+
+
+def test_total_loss_by_loops() -> None:
+    """Logits of the label's size, alpha and beta unlike, an exposure that is V nowhere."""
+    rng = np.random.default_rng(2)
+    rgb, exposure = rng.random((2, 3, 4, 5)), rng.random((2, 1, 4, 5))
+    logits, label = rng.normal(size=(2, 19, 4, 5)), rng.integers(0, 19, (2, 4, 5))
+    label[0, 1:3, 2] = 255
+    segmentation, distances = [], []
+    for n, y, x in np.ndindex(2, 4, 5):
+        distances.append(abs(exposure[n, 0, y, x] - rgb[n, :, y, x].max()))  # of ignored pixels too
+        if label[n, y, x] != 255:
+            scores = logits[n, :, y, x]
+            segmentation.append(np.log(np.exp(scores).sum()) - scores[label[n, y, x]])
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    image = torch.from_numpy((rgb - mean[:, None, None]) / std[:, None, None]).float()
+    output = SegmentationOutput(torch.from_numpy(logits), exposure=torch.from_numpy(exposure))
+    losses = EGNetLoss(0.5, 0.01)(output, image, torch.from_numpy(label))
+    assert losses["segmentation"].item() == pytest.approx(0.5 * np.mean(segmentation), rel=1e-5)
+    assert losses["exposure"].item() == pytest.approx(0.01 * np.mean(distances), rel=1e-4)
 
 
 def test_loss_of_ignored_pixels_only_is_zero() -> None:

@@ -82,6 +82,8 @@ def test_the_papers_numbers_of_dannet(network: str) -> None:
     assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("sgd", 2.5e-4, 0.9)
     assert (optimizer.weight_decay, discriminator.lr, discriminator.betas) == (5e-4, 2.5e-4, (0.9, 0.99))
     assert discriminator.width == 64
+    assert (model.reweighting, model.std, model.avg) == ("probabilities", 0.16, 1)
+    assert (loss.std, loss.avg, loss.pseudo_labels, loss.light_variant) == (0.05, 1, "paper", "paper")
     assert (sections["schedule"].iterations, sections["schedule"].power, data.batch_size) == (50_000, 0.9, 2)
     assert (data.crop, data.scale, pairs.crop, pairs.scale) == ((512, 512), (0.5, 1), (960, 960), (0.9, 1.1))
     assert sections["run"].input_size == (540, 960)
@@ -93,9 +95,37 @@ def test_the_papers_numbers_of_bimix() -> None:
     assert (model.segmentation_network, model.backbone) == ("refinenet", "resnet101")
     assert (model.relighting, model.relighting_width) == ("curves", 32)
     assert (loss.trans2seg, loss.seg2trans, loss.static_weight) == (0.001, 0.001, 1)  # mu1, mu2, mu3
-    assert (loss.light, loss.adversarial, loss.static, loss.gamma) == (1, 1, "focal", 1)
+    assert (loss.light, loss.adversarial, loss.static, loss.gamma) == (1, 1, "self_supervised", 1)
+    assert (loss.std, loss.adversarial_variant, loss.mixing, model.reweighting) == (
+        0,
+        "paper",
+        "paper",
+        "none",
+    )
     assert (sections["schedule"].iterations, data.batch_size) == (100_000, 2)
     assert (data.crop, pairs.crop, pairs.size) == ((512, 512), (960, 960), (512, 512))
+
+
+@pytest.mark.parametrize("recipe", sorted((CONFIG / "training").glob("bimix_*.yaml")), ids=lambda p: p.stem)
+def test_bimix_is_the_papers_in_every_recipe_but_one(recipe: Path) -> None:
+    sections = values("bimix", recipe)
+    loss, reweighting = sections["loss"], sections["model"].reweighting
+    chosen = (loss.static, loss.std, loss.adversarial_variant, loss.mixing, reweighting)
+    released = recipe.stem == "bimix_release"
+    paper = ("self_supervised", 0, "paper", "paper", "none")
+    assert chosen == (("release", 0.05, "release", "release", "logits") if released else paper)
+
+
+@pytest.mark.parametrize("method", ["dannet", "bimix"])
+def test_the_releases_numbers(method: str) -> None:
+    sections = values(method, CONFIG / "training" / f"{method}_release.yaml")
+    model, loss, pairs = sections["model"], sections["loss"], sections["data"].pairs
+    assert (loss.static, loss.pseudo_labels, loss.light_variant) == ("release", "release", "release")
+    assert (loss.light, loss.light_source, loss.adversarial, loss.std, loss.avg) == (0.01, 1, 0.01, 0.05, 1)
+    assert (model.reweighting, model.std, model.avg) == ("logits", 0.16, 1)
+    assert (sections["discriminator"].lr, pairs.crop, pairs.size) == (1e-4, (960, 960), (512, 512))
+    assert sections["schedule"].iterations == {"dannet": 50_000, "bimix": 100_000}[method]
+    assert model.segmentation_network == {"dannet": "pspnet", "bimix": "refinenet"}[method]
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG / "studies").glob("*.yaml")), ids=lambda path: path.stem)

@@ -16,20 +16,29 @@ from torch.nn import functional as F
 
 from night_seg_ros.cli import main
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.models.dannet import Relighting
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, Relighting, class_weights
 from night_seg_ros.models.relighting import CurveRelighting
 from night_seg_ros.training.engine.optimization import OptimizerConfig
+from night_seg_ros.training.losses.adaptation import pseudo_label, static_loss
 from night_seg_ros.training.losses.mixing import dynamic_classes, half_of_classes, mix
 from night_seg_ros.training.losses.supervised import upsample
 from night_seg_ros.training.train_bimix import BiMixLossConfig, BiMixMethod
 from night_seg_ros.training.train_dannet import DANNetModelConfig, DiscriminatorConfig
 
-MIXING: dict[str, Any] = {"static": "focal", "trans2seg": 0.5, "seg2trans": 0.25, "mixing": "paper"}
+MIXING: dict[str, Any] = {
+    "static": "self_supervised",
+    "std": 0.0,
+    "trans2seg": 0.5,
+    "seg2trans": 0.25,
+    "mixing": "paper",
+    "adversarial_variant": "paper",
+}
 
 
 def method(relighting: Relighting = "curves", **loss: Any) -> BiMixMethod:
     torch.manual_seed(0)
-    model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", {"output_stride": 16})
+    network = {"output_stride": 16}
+    model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "none", 0.16, 1.0, network)
     optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
     config = BiMixLossConfig(**LOSS | MIXING | loss)
     return BiMixMethod(model, config, optimizer, DiscriminatorConfig(8, 0.001, (0.9, 0.99)))
@@ -60,7 +69,7 @@ def test_step_is_dannets_and_two_terms() -> None:
     torch.manual_seed(5)
     mask = half_of_classes(data["label"])
     label = mix(mask, data["label"], p["night"].argmax(1))
-    scores = upsample(network(mix(mask, data["image"], data["night"])), (64, 64))
+    scores = upsample(network.segmentation_network(mix(mask, data["image"], data["night"])), (64, 64))
     mixed = mix(dynamic_classes(p["day"]), data["day"], data["night"])
     terms = {
         "trans2seg": 0.5 * F.cross_entropy(scores, label),
@@ -80,6 +89,68 @@ def test_step_is_dannets_and_two_terms() -> None:
         less = torch.zeros_like(whole) if dannet.grad is None else dannet.grad
         if whole.grad is not None:
             torch.testing.assert_close(whole.grad, less + more, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["paper", "release"])
+def test_dannets_part_of_the_step_by_hand(variant: str) -> None:
+    """Eq. 5, 13 and 14 as printed; or DANNet's class weights, static loss, labels 0 and 1, and half."""
+    data = batch()
+    released = {
+        "static": "release",
+        "std": 0.05,
+        "pseudo_labels": "release",
+        "adversarial_variant": "release",
+    }
+    ours = method(trans2seg=0.0, seg2trans=0.0, **(released if variant == "release" else {}))
+    report = run(ours, data)
+    theirs = method()
+    network = theirs.networks["model"]
+    freeze_batch_norm(network)
+    with torch.no_grad():
+        s = {name: upsample(network(data[name]), (64, 64)) for name in ("image", "day", "night")}
+        p = {name: scores.softmax(1) for name, scores in s.items()}
+        day, night = theirs.discriminators["day"], theirs.discriminators["night"]
+        if variant == "paper":
+            source_score, target_score, factor = 1, 0, 1.0
+            weights = torch.ones(19)
+            sure, label = p["day"].max(1)
+            at_night = p["night"].gather(1, label[:, None])[:, 0]
+            static = -((1 - sure) * at_night.log()).mean()
+        else:
+            source_score, target_score, factor = 0, 1, 0.5
+            weights = class_weights(CITYSCAPES_SHARES, 0.05)
+            label = pseudo_label(s["day"], s["night"], weights, "release")
+            q = s["night"][:, :11].softmax(1) * weights[:11].view(1, 11, 1, 1)
+            static = static_loss(q, label, "neighbourhood")
+        expected = {
+            "segmentation": F.cross_entropy(s["image"], data["label"], weights),
+            "static": static,
+            "adversarial_day": 0.1 * (day(p["day"]) - source_score).square().mean(),
+            "adversarial_night": 0.1 * (night(p["night"]) - source_score).square().mean(),
+        }
+        for name, discriminator in (("day", day), ("night", night)):
+            source, target = discriminator(p["image"]), discriminator(p[name])
+            loss = (source - source_score).square().mean() + (target - target_score).square().mean()
+            expected[f"{name}_discriminator"] = factor * loss
+            right = torch.cat([source > 0.5, target < 0.5]).float().mean()
+            right = right if variant == "paper" else 1 - right
+            accuracy = report.statistics[f"{name}_discriminator_accuracy"]
+            assert accuracy.item() == pytest.approx(right.item(), abs=1e-3)
+    for name, value in expected.items():
+        torch.testing.assert_close(report.losses[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_mixtures_do_not_pass_the_relighting_network() -> None:
+    """F->M sends no gradient into it, and much into the segmentation network."""
+    data = batch()
+    ours, without = method(seg2trans=0.0), method(trans2seg=0.0, seg2trans=0.0)
+    for each in (ours, without):
+        run(each, data)
+    networks = [each.networks["model"] for each in (ours, without)]
+    for a, b in zip(*(gradients(n.relighting_network) for n in networks), strict=True):
+        assert torch.equal(a, b)
+    pairs = zip(*(gradients(n.segmentation_network) for n in networks), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
 
 
 def test_no_gradient_runs_through_mask_or_pseudo_label() -> None:
@@ -187,7 +258,7 @@ def test_two_processes(source: Path, tmp_path: Path) -> None:
     """The relighting network is called alone there too: its gradients are shared, or the two drift apart."""
     out = tmp_path / "run"
     launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "night_seg_ros.cli"]
-    changes = {"model.checkpoint": source, "data.batch_size": 2, "loss.seg2trans": 10, "loss.trans2seg": 0}
+    changes = {"model.checkpoint": source, "data.batch_size": 2, "loss.seg2trans": 10, "loss.trans2seg": 1}
     done = subprocess.run(
         [sys.executable, "-m", *launcher, "train", "bimix", *small("bimix_synthetic", out, **changes)],
         cwd=Path(__file__).resolve().parents[2],

@@ -24,7 +24,12 @@ from night_seg_ros.training.data.datasets import DataError, to_image
 from night_seg_ros.training.data.pairs import PairConfig, PairStream, SyntheticPairs, shifted
 from night_seg_ros.training.engine.optimization import OptimizerConfig
 from night_seg_ros.training.engine.pictures import label_picture
-from night_seg_ros.training.losses.adaptation import light_loss, pseudo_label, static_loss
+from night_seg_ros.training.losses.adaptation import (
+    light_loss,
+    pseudo_label,
+    self_supervised_loss,
+    static_loss,
+)
 from night_seg_ros.training.losses.supervised import upsample
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.train_dannet import (
@@ -47,12 +52,15 @@ LOSS: dict[str, Any] = {
     "pseudo_labels": "paper",
     "reweight_pseudo_labels": True,
     "day_target": True,
+    "std": 0.05,
+    "avg": 1.0,
 }
 
 
 def method(relighting: Relighting = "residual", **loss: Any) -> DANNetMethod:
     torch.manual_seed(0)
-    model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", {"output_stride": 16})
+    network = {"output_stride": 16}
+    model = DANNetModelConfig("deeplab", "resnet10", relighting, 4, "probabilities", 0.16, 1.0, network)
     optimizer = OptimizerConfig("sgd", 0.01, 0.9, 0.0005)
     discriminator = DiscriminatorConfig(8, 0.001, (0.9, 0.99))
     return DANNetMethod(model, DANNetLossConfig(**LOSS | loss), optimizer, discriminator)
@@ -90,7 +98,7 @@ def test_step_by_hand() -> None:
     outputs = {name: network(data[name]) for name in ("image", "day", "night")}
     scores = {name: upsample(output, (64, 64)) for name, output in outputs.items()}
     p = {name: score.softmax(dim=1) for name, score in scores.items()}
-    label = pseudo_label(p["day"].detach(), p["night"].detach(), weights, "paper")
+    label = pseudo_label(scores["day"].detach(), scores["night"].detach(), weights, "paper")
     expected = {
         "segmentation": torch.nn.functional.cross_entropy(scores["image"], data["label"], weights),
         "light_source": 0.25 * light_loss(data["image"], outputs["image"].relit, intensity, "paper"),
@@ -170,6 +178,8 @@ def test_memory_does_not_grow() -> None:
         ({"light": 0.0, "light_source": 0.0}, {"adversarial_day", "adversarial_night", "static"}),
         ({"static": "focal"}, {"static", "light_day"}),
         ({"static": "cross_entropy"}, {"static", "light_day"}),
+        ({"static": "release", "pseudo_labels": "release"}, {"static", "light_day"}),
+        ({"static": "self_supervised", "std": 0.0}, {"static", "light_day"}),
         ({"static": "none"}, {"adversarial_day", "light_day"}),
         ({"reweight_pseudo_labels": False}, {"static"}),
         ({"relighting": "none"}, {"static", "adversarial_day"}),
@@ -191,6 +201,44 @@ def test_ablations(change: dict[str, Any], losses: set[str]) -> None:
         assert not any("day" in name for name in report.losses)
     if change.get("relighting") == "none" or change.get("light") == 0:
         assert not any(name.startswith("light") for name in report.losses.keys() - {"light_source"})
+
+
+@pytest.mark.parametrize("static", ["neighbourhood", "focal", "cross_entropy", "release", "self_supervised"])
+def test_what_the_night_learns(static: str) -> None:
+    """Each kind of static loss by its own formula, of the logits that the step sees."""
+    data, ours = batch(), method(static=static, pseudo_labels="release", static_weight=2.0)
+    freeze_batch_norm(ours.networks["model"])
+    report = ours.step(data, Tensor.backward)
+    network = method().networks["model"]
+    freeze_batch_norm(network)
+    weights = class_weights(CITYSCAPES_SHARES, 0.05)
+    with torch.no_grad():
+        day, night = (upsample(network(data[name]), (64, 64)) for name in ("day", "night"))
+    label = pseudo_label(day, night, weights, "release")
+    if static == "self_supervised":
+        label = day.argmax(1)
+        expected = self_supervised_loss(day.softmax(1), night.softmax(1))
+    elif static == "release":
+        p = night[:, :11].softmax(1) * weights[:11].view(1, 11, 1, 1)
+        expected = static_loss(p, label, "neighbourhood")
+    else:
+        expected = static_loss(night.softmax(1), label, static)  # type: ignore[arg-type]
+    torch.testing.assert_close(report.losses["static"], 2 * expected, rtol=1e-4, atol=1e-6)
+    kept = report.statistics["pseudo_labels_kept"].item()
+    assert kept == pytest.approx((label != 255).float().mean().item(), abs=1e-3)
+
+
+def test_std_and_avg_of_the_class_weights() -> None:
+    """In training those of the loss, in testing those of the model; Fig. 7 of the paper."""
+    model = DANNetModelConfig("deeplab", "resnet10", "none", 4, "probabilities", 0.3, 1.2, {})
+    ours = DANNetMethod(
+        model,
+        DANNetLossConfig(**LOSS | {"std": 0.1, "avg": 0.9}),
+        OptimizerConfig("sgd", 0.01, 0.9, 0.0005),
+        DiscriminatorConfig(8, 0.001, (0.9, 0.99)),
+    )
+    torch.testing.assert_close(ours.class_weights, class_weights(CITYSCAPES_SHARES, 0.1, 0.9))
+    torch.testing.assert_close(ours.network.reweighting.weights, class_weights(CITYSCAPES_SHARES, 0.3, 1.2))
 
 
 def test_pseudo_labels_need_the_day() -> None:
@@ -390,6 +438,7 @@ def test_resume_continues_bit_for_bit(method: str, source: Path, tmp_path: Path)
         ({"data.pairs.dataset": "folder", "data.pairs.list": "nowhere.csv"}, "nowhere.csv"),
         ({"loss.day_target": "false"}, "needs the day images"),
         ({"loss.gamma": -1}, "loss.gamma is -1"),
+        ({"loss.std": 3}, "std 3.0 is too large"),
         ({"loss.class_shares": [1.0, 2.0]}, "loss.class_shares has 2 values: give 19"),
         ({"model.pretrained": "torchvision"}, "set one of them to null"),
         ({"data.pairs.size": [16, 64]}, "data.pairs.size is [16, 64]: give two sides of 32"),
@@ -449,7 +498,7 @@ def test_pictures_show_what_was_learned_from() -> None:
     with torch.no_grad():
         reweighted = upsample(network(data["night"]), (64, 64))
         raw = upsample(network.segmentation_network(data["day"]), (64, 64))
-    label = pseudo_label(raw.softmax(1), reweighted, ours.class_weights, "paper")
+    label = pseudo_label(raw, reweighted, ours.class_weights, "paper")
     for column, expected in ((3, label), (4, reweighted.argmax(1))):
         shown = picture[:, 2 : 2 + 64, 2 + 66 * (column - 1) : 66 * column]
         assert torch.equal(shown, label_picture(expected)[0])

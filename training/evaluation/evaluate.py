@@ -30,6 +30,7 @@ from night_seg_ros.inference.preprocess import (
 )
 from night_seg_ros.models.checkpoint import check_classes
 from night_seg_ros.models.classes import NUM_CLASSES
+from night_seg_ros.models.dannet import ClassReweighting, spread
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training.data.datasets import (
     DataError,
@@ -276,6 +277,27 @@ def draw_worst(
         )
 
 
+def respread(model: nn.Module, std: float | None, average: float | None) -> None:
+    """Give the class weights of a model's re-weighting another deviation or mean (DANNet, Eq. 2).
+
+    Args:
+        model: DANNet or Bi-Mix.
+        std, average: see ``spread``; None leaves what there is.
+
+    Raises:
+        ValueError: the model does not re-weight its prediction, its weights are all the same, or see
+            ``spread``.
+    """
+    reweighting = getattr(model, "reweighting", None)
+    if not isinstance(reweighting, ClassReweighting) or reweighting.kind == "none":
+        raise ValueError("--std and --avg: this model does not re-weight its prediction by class")
+    weights = reweighting.weights.double()
+    if weights.max() == weights.min():
+        raise ValueError("--std and --avg: the class weights of this model are all the same")
+    std = weights.std().item() if std is None else std
+    reweighting.weights = spread(weights, std, weights.mean().item() if average is None else average)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg evaluate``."""
     options = _parse(argv)
@@ -285,6 +307,8 @@ def main(argv: list[str] | None = None) -> int:
     device = choose_device(options.device)
     model, metadata = load_network(weights, device, trust_pt2=options.trust_pt2)
     check_classes(weights, metadata)
+    if options.std is not None or options.avg is not None:
+        respread(model, options.std, options.avg)
     input_size = options.input_size or metadata.get("input_size")
     precision = options.precision
     if isinstance(model, ExportedNetwork):
@@ -337,6 +361,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--scales", type=float, nargs="+", default=[1.0], help="average over them, such as 0.75 1 1.25"
     )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
+    parser.add_argument(
+        "--std",
+        type=float,
+        help="standard deviation of the class weights of DANNet's re-weighting, such as 0.16",
+    )
+    parser.add_argument("--avg", type=float, help="mean of these weights; both default to the checkpoint's")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     parser.add_argument(
         "--precision", default="auto", choices=["auto", *PRECISIONS], help="auto: bf16 where it is fast"

@@ -33,12 +33,12 @@ def half_of_classes(label: Tensor) -> Tensor:
     return chosen.gather(1, ids).view_as(label)
 
 
-def dynamic_classes(probabilities: Tensor) -> Tensor:
+def dynamic_classes(scores: Tensor) -> Tensor:
     """Where the predicted class is one that moves (Bi-Mix, Eq. 10).
 
-    Shape: (N, C, H, W) -> (N, H, W) bool.
+    Shape: probabilities or logits (N, C, H, W) -> (N, H, W) bool.
     """
-    return probabilities.argmax(dim=1) >= STATIC_CLASSES
+    return scores.argmax(dim=1) >= STATIC_CLASSES
 
 
 def mix(mask: Tensor, pasted: Tensor, ground: Tensor) -> Tensor:
@@ -53,6 +53,8 @@ def mix(mask: Tensor, pasted: Tensor, ground: Tensor) -> Tensor:
 
 def mixed_cross_entropy(scores: Tensor, label: Tensor, trusted: Tensor, confidence: Tensor | None) -> Tensor:
     """Cross-entropy of the prediction for a mixed image, mean over the pixels that count (Bi-Mix, Eq. 4).
+
+    The paper prints a division by N |C|, pixels times classes, which would be a nineteenth of this.
 
     Args:
         scores: logits (N, C, H, W).

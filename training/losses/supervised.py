@@ -58,7 +58,11 @@ def upsample(output: SegmentationOutput, size: Sequence[int]) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over the pixels that count; 0 where none does.
+    """Mean cross-entropy over the pixels that count; 0 where none does (DANNet, Eq. 7; Bi-Mix, Eq. 13).
+
+    With weights a weighted mean: over the sum of the weights of those pixels' classes. The papers print a
+    division by N |C|, pixels times classes, which makes the loss 19 times smaller beside the others; the
+    releases take the mean, as here.
 
     Shape: logits (N, C, H, W), label (N, H, W) int64 with 255 = ignored -> scalar.
     """

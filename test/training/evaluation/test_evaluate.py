@@ -22,6 +22,7 @@ from night_seg_ros.common.files import write_json
 from night_seg_ros.inference.preprocess import preprocess
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
+from night_seg_ros.models.dannet import CITYSCAPES_SHARES, class_weights
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training.data import datasets
 from night_seg_ros.training.data.datasets import (
@@ -381,6 +382,56 @@ def test_command_with_views(small_weights: Path, folder: Path, tmp_path: Path) -
         assert evaluate_command(small_weights, *files_of(folder), *options, *precision, "--json", out) == 0
         found.append(json.loads(out.read_text())["pixel_accuracy"])
     assert len(set(found)) == len(found)
+
+
+@pytest.fixture(scope="module")
+def reweighted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """DANNets that have learnt nothing, by the kind of their re-weighting, and one of equal class weights."""
+    folder, paths = tmp_path_factory.mktemp("reweighted"), {}
+    for kind, std in (("probabilities", 0.16), ("none", 0.16), ("equal", 0.0)):
+        torch.manual_seed(0)
+        options: dict[str, Any] = {"reweighting": "probabilities" if kind == "equal" else kind}
+        model = build_model("dannet", backbone="resnet10", relighting="none", output_stride=16, **options)
+        model.reweighting.weights = class_weights(CITYSCAPES_SHARES, std)
+        paths[kind] = folder / f"{kind}.safetensors"
+        save_checkpoint(paths[kind], model, {"input_size": 64})
+    return paths
+
+
+def test_command_with_other_class_weights(reweighted: dict[str, Path], folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.json"
+    dataset = FolderDataset(folder / "images" / "val", folder / "labels" / "val")
+    samples = [dataset[number] for number in range(4)]
+    found = []
+    for options, std, average in (
+        ([], 0.16, 1.0),
+        (["--std", "0.3"], 0.3, 1.0),
+        (["--avg", "0.5"], 0.16, 0.5),
+        (["--std", "0", "--avg", "2"], 0.0, 1.0),  # of weights that are all the same, 2 is as good as 1
+    ):
+        given = [*options, "--precision", "fp32", "--json", out]
+        assert evaluate_command(reweighted["probabilities"], *files_of(folder), *given) == 0
+        scores = json.loads(out.read_text())
+        model = load_model(reweighted["probabilities"])[0]
+        model.reweighting.weights = class_weights(CITYSCAPES_SHARES, std, average)
+        expected = evaluation.evaluate(model, samples, input_size=64, progress=False).compute()
+        assert scores["pixel_accuracy"] == pytest.approx(expected["pixel_accuracy"], abs=1e-3)
+        found.append(scores["iou"])
+    assert all(a != b for i, a in enumerate(found) for b in found[:i])
+
+
+def test_class_weights_that_can_not_be_spread(
+    reweighted: dict[str, Path], small_weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for weights, options, message in (
+        (small_weights, ["--std", "0.1"], "does not re-weight its prediction"),
+        (reweighted["none"], ["--avg", "1"], "does not re-weight its prediction"),
+        (reweighted["equal"], ["--std", "0.1"], "are all the same"),
+        (reweighted["probabilities"], ["--std", "3"], "std 3.0 is too large for an average of 1"),
+        (reweighted["probabilities"], ["--std", "-1"], "std -1.0 of the class weights: give 0 or more"),
+    ):
+        assert evaluate_command(weights, *files_of(folder), *options) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_command_with_a_data_set(
