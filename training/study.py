@@ -34,9 +34,10 @@ from night_seg_ros.training.engine.recipe_command import (
     recipe_parser,
     training_function,
 )
-from night_seg_ros.training.evaluation.evaluate import ReadAhead, evaluate
+from night_seg_ros.training.evaluation.evaluate import ReadAhead, evaluate, respread
 from night_seg_ros.training.evaluation.score_charts import draw_miou, draw_study, draw_sweeps
 
+Scores = dict[str, dict[str, list[dict[str, Any]]]]  # by row and test, those of each seed
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
 
 
@@ -72,6 +73,21 @@ class Sweep:
     values: list[float]
 
 
+@dataclass
+class Rescored:
+    """The models of a variant once more, with their prediction re-weighted otherwise: a row of its own.
+
+    It is no other training, so that results also have the difference from the variant, seed by seed.
+
+    Attributes:
+        variant: whose models these are.
+        std: standard deviation of the class weights, see ``respread``; 0 for no re-weighting.
+    """
+
+    variant: str
+    std: float
+
+
 def study(
     variants: dict[str, Variant],
     seeds: list[int],
@@ -79,6 +95,7 @@ def study(
     data_root: str,
     out: str,
     sweeps: dict[str, Sweep] | None = None,
+    rescored: dict[str, Rescored] | None = None,
     device: str = "auto",
 ) -> None:
     """Train every variant with every seed, score each on every test, and write the comparison.
@@ -90,9 +107,11 @@ def study(
         data_root: folder that the roots of sources and tests are relative to.
         out: folder for runs and results.
         sweeps: by the name that table and plot show.
+        rescored: by the name that the table shows.
         device: for the scores: auto, cpu, cuda, cuda:1 ...
     """
     folder = Path(out)
+    rescored = rescored or {}
     swept = {name: _swept(name, sweep, variants) for name, sweep in (sweeps or {}).items()}
     for more in swept.values():
         variants = variants | more
@@ -100,8 +119,11 @@ def study(
     if len(set(runs.values())) < len(runs):
         raise ValueError(f"two variants would share a folder, give them other names: {', '.join(variants)}")
     _check_starts(variants)
+    _check_rescored(rescored, variants)
+    rows: dict[str, tuple[str, float | None]] = {name: (name, None) for name in variants}
+    rows.update({name: (row.variant, row.std) for name, row in rescored.items()})
     opened = {test: build_validation(source, data_root) for test, source in tests.items()}
-    scores: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in variants}
+    scores: Scores = {name: {} for name in rows}
     for seed in seeds:
         for name, variant in variants.items():
             run = runs[name] / f"seed{seed}"
@@ -111,11 +133,15 @@ def study(
                 start = runs[variant.starts_from] / f"seed{seed}" / "model.safetensors"
                 options += ["--model.checkpoint", str(start)]
             train_variant(variant, options, run)
+        for name, (variant_name, std) in rows.items():
+            run = runs[variant_name] / f"seed{seed}"
             for test in tests:
-                score = score_run(run, test, tests[test], opened[test], device)
+                score = score_run(run, test, tests[test], opened[test], device, std)
                 scores[name].setdefault(test, []).append(score)
+    differences = format_differences(scores, {name: row.variant for name, row in rescored.items()})
+    results = "\n".join([format_table(scores), *([differences] if differences else [])])
     write_json(folder / "results.json", scores)
-    write_bytes(folder / "results.md", format_table(scores).encode())
+    write_bytes(folder / "results.md", results.encode())
     draw_study(folder / "ef1.png", scores)
     draw_miou(folder / "miou.png", scores)
     if sweeps:
@@ -124,7 +150,7 @@ def study(
             for name, sweep in sweeps.items()
         }
         draw_sweeps(folder / "sweeps.png", scores, points)
-    print(format_table(scores))
+    print(results)
 
 
 def _swept(name: str, sweep: Sweep, variants: dict[str, Variant]) -> dict[str, Variant]:
@@ -151,6 +177,14 @@ def _check_starts(variants: dict[str, Variant]) -> None:
         start = variant.starts_from
         if start is not None and start not in names[: names.index(name)]:
             raise ValueError(f"variant {name!r} starts from {start!r}, which is no variant before it")
+
+
+def _check_rescored(rescored: dict[str, Rescored], variants: dict[str, Variant]) -> None:
+    for name, row in rescored.items():
+        if row.variant not in variants:
+            raise ValueError(f"rescored {name!r} is of {row.variant!r}, which is no variant")
+        if name in variants:
+            raise ValueError(f"rescored {name!r} has the name of a variant: give it one of its own")
 
 
 def check_start(run: Path, start: str | None) -> None:
@@ -213,27 +247,33 @@ def is_complete(run: Path, iterations: int) -> bool:
 
 
 def score_run(
-    run: Path, test: str, source: SourceConfig, dataset: LabelledImages, device_name: str
+    run: Path, test: str, source: SourceConfig, dataset: LabelledImages, device_name: str, std: float | None
 ) -> dict[str, Any]:
     """Scores of a run's model on a test, see ``SegmentationMetrics.compute``.
 
     ``scores.json`` in the run's folder keeps them, by test, with the source that they are of.
+
+    Args:
+        std: of the re-weighting of the prediction; None for the model's own.
     """
     path = run / "scores.json"
     kept: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
-    if test not in kept or kept[test]["source"] != asdict(source):
+    key = test if std is None else f"{test}, std {std:g}"
+    if key not in kept or kept[key]["source"] != asdict(source):
         device = choose_device(device_name)
         model, metadata = load_model(run / "model.safetensors")
+        if std is not None:
+            respread(model, std, None)
         model = model.to(device).to(memory_format=torch.channels_last)
         samples = tqdm(ReadAhead(dataset), f"score {run}, {test}")
         metrics = evaluate(model, samples, input_size=metadata["input_size"], device=device, progress=False)
-        kept[test] = {"source": asdict(source), "scores": metrics.compute()}
+        kept[key] = {"source": asdict(source), "scores": metrics.compute()}
         write_json(path, kept)
-    scores: dict[str, Any] = kept[test]["scores"]
+    scores: dict[str, Any] = kept[key]["scores"]
     return scores
 
 
-def format_table(scores: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+def format_table(scores: Scores) -> str:
     """The scores as a Markdown table: mean and sample deviation over the seeds.
 
     Args:
@@ -246,6 +286,26 @@ def format_table(scores: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
         cells = [_mean_and_deviation(by_test[test], key) for test in tests for key in SCORES]
         lines.append(" | ".join([f"| {name}", *cells]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def format_differences(scores: Scores, rescored: dict[str, str]) -> str:
+    """How rescored rows differ from the variants whose models they are, in mIoU, as Markdown; or nothing.
+
+    Args:
+        scores: see ``format_table``.
+        rescored: the variant of each rescored row.
+    """
+    lines = []
+    for name, variant in rescored.items():
+        for test, runs in scores[name].items():
+            pairs = zip(runs, scores[variant][test], strict=True)
+            told = ", ".join(
+                f"{100 * (new['miou'] - old['miou']):+.2f}"
+                for new, old in pairs
+                if new["miou"] is not None and old["miou"] is not None
+            )
+            lines.append(f"- {name}, less {variant}, {test}, seed by seed: {told} points of mIoU")
+    return "\n".join([*lines, ""]) if lines else ""
 
 
 def _mean_and_deviation(runs: list[dict[str, Any]], key: str) -> str:

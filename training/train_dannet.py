@@ -31,9 +31,10 @@ from night_seg_ros.training.engine.optimization import OptimizerConfig, Schedule
 from night_seg_ros.training.engine.pictures import image_picture, label_picture, side_by_side
 from night_seg_ros.training.engine.recipe_command import run_training
 from night_seg_ros.training.losses.adaptation import (
+    Adversarial,
     Static,
     Variant,
-    least_squares,
+    adversarial_loss,
     light_loss,
     pseudo_label,
     released_static_probabilities,
@@ -97,6 +98,7 @@ class DANNetLossConfig:
         static_weight: weight of the static loss.
         gamma: of the static loss.
         adversarial: weight of the adversarial losses.
+        adversarial_kind: ``least_squares`` (Eq. 10, 12, 13), or ``cross_entropy`` (ablation: AdaptSegNet's).
         pseudo_labels: ``paper`` or ``release``, see ``losses.adaptation.pseudo_label``; ``self_supervised``
             takes the plain day prediction instead.
         reweight_pseudo_labels: whether rare classes weigh more in these; without is an ablation.
@@ -125,6 +127,7 @@ class DANNetLossConfig:
     std: float
     avg: float
     class_shares: list[float] | None = None
+    adversarial_kind: Adversarial = "least_squares"
 
     def __post_init__(self) -> None:
         for name in ("light", "light_source", "static_weight", "adversarial", "gamma"):
@@ -267,16 +270,20 @@ class DANNetMethod(Method):
             discriminator.requires_grad_(True)
             network = self.networks[f"{name}_discriminator"]
             source, target = (network(scores[domain].softmax(dim=1)) for domain in ("source", name))
-            both = least_squares(source, self.source_score) + least_squares(target, self.target_score)
-            loss = self.discriminator_weight * both
+            kind = self.loss.adversarial_kind
+            loss = adversarial_loss(source, self.source_score, kind)
+            loss = self.discriminator_weight * (loss + adversarial_loss(target, self.target_score, kind))
             backward(loss)
             losses[f"{name}_discriminator"] = loss.detach()
-            as_source = [
-                ((judged - self.source_score).abs() < (judged - self.target_score).abs()).float().mean()
-                for judged in (source, target)
-            ]
-            statistics[f"{name}_discriminator_accuracy"] = (as_source[0] + 1 - as_source[1]) / 2
+            statistics[f"{name}_discriminator_accuracy"] = self._accuracy(source, target)
         return StepReport(losses, statistics)
+
+    def _accuracy(self, source: Tensor, target: Tensor) -> Tensor:
+        """Share of a discriminator's patches, of as many source as target images, that it tells rightly."""
+        border = 0.0 if self.loss.adversarial_kind == "cross_entropy" else 0.5  # of logits, of scores
+        above = [(judged > border).float().mean() for judged in (source, target)]
+        right = above[1] + 1 - above[0]
+        return (right if self.target_score > self.source_score else 2 - right) / 2
 
     def _target(self, name: str, image: Tensor, intensity: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Losses of a target domain that need no label; and the logits (N, C, H, W)."""
@@ -286,7 +293,7 @@ class DANNetMethod(Method):
         if name in self.discriminators:
             with self.autocast():
                 judged = self.discriminators[name](logits.softmax(dim=1))
-            loss = least_squares(judged.float(), self.source_score)
+            loss = adversarial_loss(judged.float(), self.source_score, self.loss.adversarial_kind)
             terms[f"adversarial_{name}"] = self.loss.adversarial * loss
         return terms, logits
 

@@ -19,9 +19,11 @@ import torch
 import yaml
 
 from night_seg_ros.cli import main
-from night_seg_ros.models.checkpoint import load_model
+from night_seg_ros.models import build_model
+from night_seg_ros.models.checkpoint import load_model, save_checkpoint
+from night_seg_ros.training.data.stream import SourceConfig, build_validation
 from night_seg_ros.training.streets.scene import StreetScene
-from night_seg_ros.training.study import format_table
+from night_seg_ros.training.study import format_differences, format_table, score_run
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -176,6 +178,33 @@ def test_table_by_hand() -> None:
     assert a == "| a | 20.0 ± 14.1 | 0.600 ± 0.141 | 0.300 ± 0.071 |"  # sqrt(0.02) = 0.141
     assert b == "| b | 25.0 | 0.800 | 0.400 |"
     assert c == "| c | - | - | - |"
+
+
+def test_a_model_is_rescored_without_its_reweighting(folder: Path, tmp_path: Path) -> None:
+    source = SourceConfig("folder", "streets", "all")
+    dataset = build_validation(source, str(folder))
+    torch.manual_seed(2)
+    model = build_model("dannet", backbone="resnet10", relighting="none")
+    model.reweighting.weights = torch.linspace(0.1, 4, 19)
+    plain = build_model("dannet", backbone="resnet10", relighting="none", reweighting="none")
+    plain.load_state_dict(model.state_dict())
+    for name, network in (("reweighted", model), ("plain", plain)):
+        save_checkpoint(tmp_path / name / "model.safetensors", network, {"input_size": 64})
+    scores = [
+        score_run(tmp_path / name, "streets", source, dataset, "cpu", std)["miou"]
+        for name, std in (("reweighted", None), ("reweighted", 0.0), ("plain", None), ("reweighted", None))
+    ]
+    assert scores[1] == scores[2] != scores[0] == scores[3]
+
+
+def test_differences_by_hand() -> None:
+    scores = {
+        "DANNet": {"night": [{"miou": 0.2}, {"miou": 0.3}, {"miou": None}]},
+        "plain": {"night": [{"miou": 0.19}, {"miou": 0.325}, {"miou": 0.1}]},
+    }
+    expected = "- plain, less DANNet, night, seed by seed: -1.00, +2.50 points of mIoU\n"
+    assert format_differences(scores, {"plain": "DANNet"}) == expected
+    assert format_differences(scores, {}) == ""
 
 
 def test_a_failed_training_is_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ STATIC_CLASSES = 11  # train ids 0..10: what stays where it is between the day a
 
 Variant = Literal["paper", "release"]
 Static = Literal["neighbourhood", "focal", "cross_entropy"]
+Adversarial = Literal["least_squares", "cross_entropy"]
 
 TINY = 1e-7  # probabilities are held this far from 0 and 1: logarithms and powers of them stay finite
 
@@ -188,9 +189,17 @@ def self_supervised_loss(day: Tensor, night: Tensor, gamma: float = 1.0) -> Tens
     return -((1 - sure) ** gamma * p.log()).mean()
 
 
-def least_squares(scores: Tensor, target: float) -> Tensor:
-    """Mean squared distance of a discriminator's scores from what they shall be.
+def adversarial_loss(scores: Tensor, target: float, kind: Adversarial = "least_squares") -> Tensor:
+    """How far a discriminator's scores are from what they shall be, mean over its patches.
 
-    DANNet, Eq. 10, 12, 13; Bi-Mix, Eq. 14.
+    Args:
+        scores: of any shape; of ``cross_entropy``, logits.
+        target: what they, or their sigmoids, shall be: 0 or 1.
+        kind: ``least_squares`` (DANNet, Eq. 10, 12, 13; Bi-Mix, Eq. 14), or ``cross_entropy`` (AdaptSegNet).
+
+    Returns:
+        scalar.
     """
+    if kind == "cross_entropy":
+        return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
     return (scores - target).square().mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from torch.nn import functional as F
 
 from night_seg_ros.models.classes import IGNORE
 from night_seg_ros.training.losses.adaptation import (
+    adversarial_loss,
     exposure_loss,
-    least_squares,
     light_loss,
     neighbourhood_probability,
     pseudo_label,
@@ -302,7 +303,8 @@ def test_losses_are_pure() -> None:
     kept = p.clone()
     losses = [static_loss(p, label, kind) for kind in ("neighbourhood", "focal", "cross_entropy")]  # type: ignore[arg-type]
     losses += [light_loss(rgb, relit, rgb.mean(), variant) for variant in ("paper", "release")]  # type: ignore[arg-type]
-    losses += [self_supervised_loss(day.softmax(1), p), least_squares(day, 1)]
+    losses += [adversarial_loss(day, 1, kind) for kind in ("least_squares", "cross_entropy")]  # type: ignore[arg-type]
+    losses.append(self_supervised_loss(day.softmax(1), p))
     losses.append(static_loss(released_static_probabilities(night, weights), label, "neighbourhood"))
     assert all(loss.dtype == torch.float64 and loss.dim() == 0 for loss in losses)
     for variant in ("paper", "release"):
@@ -310,6 +312,11 @@ def test_losses_are_pure() -> None:
     assert all(torch.equal(a, b) for a, b in zip(inputs, before, strict=True)) and torch.equal(p, kept)
 
 
-def test_least_squares() -> None:
-    assert least_squares(torch.tensor([[1.0, 3.0]]), 0).item() == 5
-    assert least_squares(torch.tensor([[1.0, 3.0]]), 1).item() == 2
+def test_adversarial_losses_by_hand() -> None:
+    scores = torch.tensor([[1.0, 3.0]])
+    assert adversarial_loss(scores, 0).item() == 5
+    assert adversarial_loss(scores, 1).item() == 2
+    for target in (0, 1):
+        sigmoids = [1 / (1 + math.exp(-score)) for score in (1.0, 3.0)]
+        expected = -sum(math.log(p if target else 1 - p) for p in sigmoids) / 2
+        assert adversarial_loss(scores, target, "cross_entropy").item() == pytest.approx(expected)
