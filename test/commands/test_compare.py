@@ -18,7 +18,7 @@ from helpers.bag_files import drive, pictures
 from night_seg_ros import cli
 from night_seg_ros.commands import compare
 from night_seg_ros.inference.segmenter import Segmenter, overlay
-from night_seg_ros.media.sources import Frame, Images, open_source
+from night_seg_ros.media.sources import Images, SourceFrame, open_source
 from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import METHODS, build_model, checkpoint
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
@@ -205,12 +205,12 @@ def test_nothing_of_a_frame_is_kept(models: dict[str, Path], tmp_path: Path) -> 
     class Endless(Images):
         """Ten frames that are made as they are asked for."""
 
-        def frames(self, on_error: object = None) -> Iterator[Frame]:
+        def frames(self, on_error: object = None) -> Iterator[SourceFrame]:
             made = []
             for index in range(10):
                 image = pictures(1, 40, 50)[0]
                 made.append(weakref.ref(image))
-                yield Frame(image, 0, f"{index}")
+                yield SourceFrame(image, 0, f"{index}")
                 del image
                 alive.append(sum(frame() is not None for frame in made))
 
@@ -230,7 +230,7 @@ def test_unreadable_image_is_skipped_and_told(
     assert command(models, out, frames) == 1
     assert figures_in(out)["frames"] == len(list(out.glob("*_compare.png"))) == 3
     captured = capsys.readouterr()
-    assert f"skipped {frames / 'frame0b.jpg'}: cannot decode this image" in captured.err
+    assert f"skipped image {frames / 'frame0b.jpg'} can't be decoded: it is no image" in captured.err
     assert "1 of the inputs could not be read" in captured.out
 
 

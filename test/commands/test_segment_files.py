@@ -10,9 +10,10 @@ import pytest
 from helpers.bag_files import drive, pictures
 
 from night_seg_ros import cli
+from night_seg_ros.common.images import fit
 from night_seg_ros.inference.segmenter import OUTPUTS, Segmenter
 from night_seg_ros.media.sources import open_source
-from night_seg_ros.media.writers import VideoFile, fit, write_image
+from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 
@@ -77,7 +78,7 @@ def test_unreadable_image_is_skipped_and_told(
     assert segment(weights, out, frames) == 1
     assert len(list(out.iterdir())) == 6
     captured = capsys.readouterr()
-    assert f"skipped {frames / 'frame0b.jpg'}: cannot decode this image" in captured.err
+    assert f"skipped image {frames / 'frame0b.jpg'} can't be decoded: it is no image" in captured.err
     assert "1 of the inputs could not be read" in captured.out
 
 

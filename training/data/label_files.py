@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from night_seg_ros.common.files import InputError, read_file
+from night_seg_ros.common.images import open_image
 from night_seg_ros.models.classes import IGNORE, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES, PALETTE
 
 LabelFormat = Literal["label ids", "train ids", "colours"]
@@ -41,7 +43,7 @@ _NAME_HINTS: tuple[tuple[str, LabelFormat], ...] = (
 )
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Data that can't be used; the message says what is wrong, where, and what was expected."""
 
 
@@ -57,7 +59,7 @@ def read_label(path: Path, label_format: LabelFormat) -> np.ndarray:
         Train ids, (H, W) uint8: 0..18, and 255 = ignored.
 
     Raises:
-        DataError: the file can't be decoded or holds something else than the format has.
+        InputError: the file can't be read or decoded, or holds something else than the format has.
     """
     image = _open(path)
     if label_format == "colours":
@@ -88,7 +90,8 @@ def detect_format(paths: Sequence[Path]) -> LabelFormat:
         paths: the label files, at least one.
 
     Raises:
-        DataError: a file can't be decoded, is of no known format, or is not what its name or the others say.
+        InputError: a file can't be read or decoded, is of no known format, or is not what its name or the
+            others say.
     """
     hint = _name_hint(paths[0])
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLED).round().astype(int))]
@@ -140,31 +143,13 @@ def _name_hint(path: Path) -> LabelFormat | None:
     return None
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file whole.
-
-    Raises:
-        DataError: it can't be read, or is empty.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    if not data:
-        raise DataError(f"{path} is empty")
-    return data
-
-
 def _open(path: Path) -> Image.Image:
     """Decode a label; its mode is one of L, P, RGB and RGBA."""
-    data = read_file(path)
+    image = open_image(io.BytesIO(read_file(path)), f"label {path}")
     try:
-        image = Image.open(io.BytesIO(data))
         image.load()
-    except Image.DecompressionBombError as error:
-        raise DataError(f"label {path} can't be decoded: its header promises a monstrous size") from error
     except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's word for a broken PNG
-        raise DataError(f"label {path} can't be decoded: it is no image, or not a whole one") from error
+        raise InputError(f"label {path} can't be decoded: it is no image, or not a whole one") from error
     if image.mode not in ("L", "P", "RGB", "RGBA"):
         raise DataError(f"label {path} is of the mode {image.mode}: expected 8-bit grey, palette or RGB")
     return image
