@@ -20,7 +20,8 @@ from tqdm import tqdm
 from night_seg_ros.commands.comparison_report import comparison_page, summary_tables
 from night_seg_ros.common.files import InputError, write_bytes, write_json
 from night_seg_ros.common.images import resize
-from night_seg_ros.inference.segmenter import Segmentation, Segmenter, overlay
+from night_seg_ros.inference.colours import overlay
+from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 from night_seg_ros.media.frame_files import (
     Skipped,
     check_names,

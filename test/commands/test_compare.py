@@ -17,7 +17,8 @@ from helpers.bag_files import drive, pictures
 
 from night_seg_ros import cli
 from night_seg_ros.commands import compare
-from night_seg_ros.inference.segmenter import Segmenter, overlay
+from night_seg_ros.inference.colours import overlay
+from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.media.sources import Images, SourceFrame, open_source
 from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import METHODS, build_model, checkpoint
