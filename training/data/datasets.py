@@ -22,7 +22,7 @@ from torchvision import tv_tensors
 from night_seg_ros.common.files import read_file
 from night_seg_ros.common.images import read_image
 from night_seg_ros.training.data.label_files import DataError, detect_format, read_label
-from night_seg_ros.training.data.layouts import FileList, Layout, find_files, has_images, match_files
+from night_seg_ros.training.data.layouts import FileList, FolderLayout, find_files, has_images, match_files
 from night_seg_ros.training.streets.scene import StreetScene
 
 Sample = dict[str, Any]
@@ -109,7 +109,7 @@ class PublishedDataset(LabelledFiles):
         DataError: the split is unknown, or a folder or file is missing; says what was expected where.
     """
 
-    LAYOUTS: tuple[Layout, ...]
+    LAYOUTS: tuple[FolderLayout, ...]
     SPLITS: dict[str, tuple[str, ...]]
     PARTS: tuple[str, ...] = ("",)
     UNLABELLED: tuple[str, ...] = ()
@@ -144,7 +144,7 @@ class PublishedDataset(LabelledFiles):
 class SplitFolders(PublishedDataset):
     """The folder layout: ``images/SPLIT``, and ``labels/SPLIT`` with PNGs of the same names."""
 
-    LAYOUTS = (Layout(("images/{split}",), ("labels/{split}",), "", (".png",)),)
+    LAYOUTS = (FolderLayout(("images/{split}",), ("labels/{split}",), "", (".png",)),)
 
     @classmethod
     def splits_in(cls, root: str | Path) -> list[str]:
@@ -170,13 +170,13 @@ class NightCityDataset(PublishedDataset):
 
     SPLITS = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("images/{split}", "NightCity-images/images/{split}", "NightCity-images/{split}"),
             ("label/{split}", "NightCity-label/label/{split}", "NightCity-label/{split}"),
             "",
             ("_trainIds.png", "_labelIds.png", ".png", "_color.png"),
         ),
-        Layout(("{split}/img",), ("{split}/lbl",), "", ("_trainIds.png", "_labelIds.png", ".png")),
+        FolderLayout(("{split}/img",), ("{split}/lbl",), "", ("_trainIds.png", "_labelIds.png", ".png")),
     )
     LABEL_SCALES = {"val": (1, 2), "test": (1, 2)}
 
@@ -187,7 +187,7 @@ class CityscapesDataset(PublishedDataset):
     SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
     UNLABELLED = ("test",)  # gtFine has files for it, but all of their pixels are void
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("leftImg8bit/{split}",),
             ("gtFine/{split}",),
             "_leftImg8bit.png",
@@ -202,8 +202,8 @@ class BDD100KDataset(PublishedDataset):
     SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
     UNLABELLED = ("test",)
     LAYOUTS = (
-        Layout(("images/10k/{split}",), ("labels/sem_seg/masks/{split}",), ".jpg", (".png",)),
-        Layout(("seg/images/{split}",), ("seg/labels/{split}",), ".jpg", ("_train_id.png",)),
+        FolderLayout(("images/10k/{split}",), ("labels/sem_seg/masks/{split}",), ".jpg", (".png",)),
+        FolderLayout(("seg/images/{split}",), ("seg/labels/{split}",), ".jpg", ("_train_id.png",)),
     )
 
 
@@ -308,7 +308,7 @@ class DarkZurichDataset(PublishedDataset):
     }
     UNLABELLED = ("train", "train_day", "train_twilight", "test")
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("rgb_anon/{split}",),
             ("gt/{split}",),
             "_rgb_anon.png",
@@ -322,7 +322,7 @@ class NighttimeDrivingDataset(PublishedDataset):
 
     SPLITS = {"test": ("test/night",)}
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("leftImg8bit/{split}",),
             ("gtCoarse_daytime_trainvaltest/{split}",),
             "_leftImg8bit.png",
@@ -338,7 +338,7 @@ class ACDCDataset(PublishedDataset):
     PARTS: tuple[str, ...] = ("fog", "night", "rain", "snow")
     UNLABELLED = ("test",)
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("rgb_anon/{part}/{split}", "rgb_anon_trainvaltest/rgb_anon/{part}/{split}"),
             ("gt/{part}/{split}", "gt_trainval/gt/{part}/{split}"),
             "_rgb_anon.png",
