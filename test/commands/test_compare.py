@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.bag_files import drive, pictures
+from helpers.frame_commands import check_that_nothing_is_overwritten
 
 from night_seg_ros import cli
 from night_seg_ros.commands import compare
@@ -288,18 +290,9 @@ def test_mistakes_in_models_get_one_line(
 
 
 def test_results_never_overwrite_one_another(
-    models: dict[str, Path], frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: dict[str, Path], frames: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = tmp_path / "other" / "frame1.jpg"
-    write_image(other, pictures(1)[0])
-    out = tmp_path / "out"
-    assert command(models, out, frames, other) == 1
-    message = capsys.readouterr().err
-    assert f"{frames / 'frame1.png'} and {other} would both become {out / 'frame1_compare.png'}" in message
-    assert not out.exists()
-    assert command(models, frames, frames) == 1
-    assert "is an input folder" in capsys.readouterr().err
-    assert len(list(frames.iterdir())) == 3
+    check_that_nothing_is_overwritten(partial(command, models), "compare", frames, capsys)
 
 
 @pytest.mark.parametrize(

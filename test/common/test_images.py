@@ -14,7 +14,7 @@ from helpers.label_files import save
 from PIL import Image, ImageOps
 
 from night_seg_ros.common.files import InputError
-from night_seg_ros.common.images import decode_image, read_image, read_size
+from night_seg_ros.common.images import decode_image, fit, read_image, read_size
 from night_seg_ros.media.sources import open_source
 from night_seg_ros.training.data.datasets import open_dataset, open_labelled
 from night_seg_ros.training.data.pairs import FolderPairs
@@ -175,3 +175,12 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
     for read in (read_image, read_size):
         with pytest.raises(InputError, match=r"gone\.png can't be read: No such file"):
             read(tmp_path / "gone.png")
+
+
+def test_fit_keeps_proportions() -> None:
+    wide = np.full((10, 40, 3), 7, np.uint8)
+    fitted = fit(wide, 40, 80)
+    assert fitted.shape == (40, 80, 3)
+    assert (fitted[10:30] == 7).all()
+    assert fitted[:10].max() == fitted[30:].max() == 0
+    assert fit(wide, 10, 40) is wide
