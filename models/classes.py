@@ -30,6 +30,10 @@ PALETTE = np.array(
 )  # fmt: skip
 """The Cityscapes colours, RGB, shape (19, 3), by train id."""
 
+COLOUR_TABLE = np.zeros((256, 3), np.uint8)
+"""``PALETTE`` by any value of a label image, RGB, shape (256, 3): what is no class is black."""
+COLOUR_TABLE[:NUM_CLASSES] = PALETTE
+
 LABEL_ID_TO_TRAIN_ID = np.full(256, IGNORE, np.uint8)
 """Lookup table from Cityscapes label ids (0..33) to train ids, shape (256,)."""
 LABEL_ID_TO_TRAIN_ID[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]] = np.arange(

@@ -23,6 +23,7 @@ from jsonargparse.typing import Path_fr
 from tqdm import tqdm
 
 from night_seg_ros.common.files import write_bytes, write_json
+from night_seg_ros.common.tables import markdown_table
 from night_seg_ros.inference.preprocess import choose_device
 from night_seg_ros.models.checkpoint import load_model
 from night_seg_ros.training.data.datasets import LabelledImages
@@ -281,11 +282,11 @@ def format_table(scores: Scores) -> str:
     """
     tests = list(next(iter(scores.values())))
     heads = [f"{test}: {title}" for test in tests for title in SCORES.values()]
-    lines = [" | ".join(["| variant", *heads]) + " |", "| --- " * (1 + len(heads)) + "|"]
-    for name, by_test in scores.items():
-        cells = [_mean_and_deviation(by_test[test], key) for test in tests for key in SCORES]
-        lines.append(" | ".join([f"| {name}", *cells]) + " |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        [name, *(_mean_and_deviation(by_test[test], key) for test in tests for key in SCORES)]
+        for name, by_test in scores.items()
+    ]
+    return markdown_table(["variant", *heads], rows) + "\n"
 
 
 def format_differences(scores: Scores, rescored: dict[str, str]) -> str:

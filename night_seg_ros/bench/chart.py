@@ -83,7 +83,7 @@ def _draw_latencies(
     Args:
         label: of the axis across.
         places: on it, by what is written there.
-        latencies: see ``measuring.percentiles``, one for each place.
+        latencies: see ``latency.percentiles``, one for each place.
     """
     across = list(places.values())
     for name, values in latencies.items():

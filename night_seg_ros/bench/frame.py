@@ -36,6 +36,7 @@ from night_seg_ros.bench.options import (
     read_frames,
 )
 from night_seg_ros.common.files import write_json
+from night_seg_ros.common.tables import percent
 from night_seg_ros.common.timing import (
     count_network_flop,
     format_arithmetic,
@@ -210,6 +211,6 @@ def _format(result: dict[str, Any]) -> str:
             format_speed(result["speed"]),
             format_stages(result["stages"]),
             format_arithmetic(result),
-            f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels",
+            f"equal labels, ours and plain: {percent(result['agreement'], 3)} of the pixels",
         ]
     )

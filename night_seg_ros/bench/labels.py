@@ -13,6 +13,7 @@ from night_seg_ros.bench.baseline import plain_confidence, plain_labels
 from night_seg_ros.bench.measuring import compare_speed, describe_device, format_device
 from night_seg_ros.bench.options import add_run_options, prepare_device, side
 from night_seg_ros.common.files import write_json
+from night_seg_ros.common.tables import percent
 from night_seg_ros.common.timing import format_speed
 from night_seg_ros.inference.label_map import predict_labels
 from night_seg_ros.inference.segmenter import PRECISIONS, choose_precision
@@ -113,7 +114,7 @@ def _format(result: dict[str, Any]) -> str:
         f"logits {'x'.join(map(str, result['logits']))} to labels {width}x{height}",
         format_device(result),
         format_speed(result["speed"]),
-        f"equal labels, ours and plain: {100 * result['agreement']:.4f} % of the pixels",
+        f"equal labels, ours and plain: {percent(result['agreement'], 4)} of the pixels",
     ]
     if result["confidence_difference"] is not None:
         lines.append(f"confidence, ours and plain: within {result['confidence_difference']} of 255")

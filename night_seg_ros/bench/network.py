@@ -22,6 +22,7 @@ from night_seg_ros.bench.options import (
     read_frames,
 )
 from night_seg_ros.common.files import write_json
+from night_seg_ros.common.tables import percent
 from night_seg_ros.common.timing import (
     count_network_flop,
     format_arithmetic,
@@ -162,6 +163,6 @@ def _format(result: dict[str, Any]) -> str:
             format_device(result),
             format_speed(result["speed"]),
             format_arithmetic(result),
-            f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the logits' places",
+            f"equal labels, ours and plain: {percent(result['agreement'], 3)} of the logits' places",
         ]
     )

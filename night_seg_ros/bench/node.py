@@ -29,13 +29,14 @@ from night_seg_ros.bench.options import (
     read_frames,
 )
 from night_seg_ros.common.files import write_json
+from night_seg_ros.common.latency import percentiles
+from night_seg_ros.common.tables import percent
 from night_seg_ros.common.timing import (
     count_network_flop,
     device_name,
     format_arithmetic,
     judge_arithmetic,
     matrix_peak,
-    percentiles,
 )
 from night_seg_ros.inference.options import chosen_weights
 from night_seg_ros.inference.preprocess import network_size
@@ -380,7 +381,7 @@ def format_nodes(result: dict[str, Any]) -> str:
     lines.append(format_arithmetic(result))
     if result["agreement"] is not None:
         lines.append(
-            f"equal labels, ours and plain: {100 * result['agreement']:.3f} % of the pixels of "
+            f"equal labels, ours and plain: {percent(result['agreement'], 3)} of the pixels of "
             f"{result['agreement_frames']} frames"
         )
     return "\n".join(lines)

@@ -18,8 +18,10 @@ import torch
 from tqdm import tqdm
 
 from night_seg_ros.commands.comparison_report import comparison_page, summary_tables
-from night_seg_ros.common.files import write_bytes, write_json
-from night_seg_ros.inference.segmenter import Segmentation, Segmenter, overlay
+from night_seg_ros.common.files import InputError, write_bytes, write_json
+from night_seg_ros.common.images import resize
+from night_seg_ros.inference.colours import overlay
+from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 from night_seg_ros.media.frame_files import (
     Skipped,
     check_names,
@@ -28,14 +30,13 @@ from night_seg_ros.media.frame_files import (
     parse_options,
     write_results,
 )
-from night_seg_ros.media.sources import Frame, Source, open_source
-from night_seg_ros.media.writers import resize, write_image
+from night_seg_ros.media.sources import Source, SourceFrame, open_source
+from night_seg_ros.media.writers import write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
 from night_seg_ros.pictures.drawing import exposure_colours
 from night_seg_ros.pictures.tiles import lay_out, legend, tile_size
 from night_seg_ros.training.data.datasets import (
-    DataError,
     LabelledFiles,
     LabelledImages,
     Sample,
@@ -196,10 +197,10 @@ def compare_files(
         ValueError: two inputs would give results of one name, or results would land among the inputs.
     """
 
-    def draw(frame: Frame) -> np.ndarray:
+    def draw(frame: SourceFrame) -> np.ndarray:
         return comparison.add(frame.image)
 
-    def write(frame: Frame) -> None:
+    def write(frame: SourceFrame) -> None:
         _write_picture(out, frame.name, draw(frame))
 
     check_names(sources, out, _RESULT)
@@ -231,7 +232,7 @@ def _readable(dataset: LabelledImages, on_error: Callable[[str], None]) -> Itera
     for index in range(len(dataset)):
         try:
             yield dataset[index]
-        except DataError as error:
+        except InputError as error:
             on_error(str(error))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from night_seg_ros.common.tables import align_columns, markdown_table, percent
 from night_seg_ros.models.classes import CLASSES
 
 
@@ -16,7 +17,7 @@ def comparison_page(figures: dict[str, Any], inputs: list[str]) -> str:
     by_class = {name: model["iou"] for name, model in figures["models"].items() if "iou" in model}
     by_class |= {" and ".join(pair["models"]): pair["iou"] for pair in figures["pairs"]}
     rows = [
-        [name, *(_per_cent(iou.get(name)) for iou in by_class.values())]
+        [name, *(percent(iou.get(name)) for iou in by_class.values())]
         for name in CLASSES
         if any(name in iou for iou in by_class.values())
     ]
@@ -41,11 +42,11 @@ def summary_tables(figures: dict[str, Any]) -> str:
     has_labels = any("miou" in model for model in figures["models"].values())
     scores = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"} if has_labels else {}
     models = [
-        [name, *(model[key] for key in facts), *(_per_cent(model[key]) for key in scores)]
+        [name, *(model[key] for key in facts), *(percent(model[key]) for key in scores)]
         for name, model in figures["models"].items()
     ]
     pairs = [
-        [" and ".join(pair["models"]), _per_cent(pair["same_pixels"]), _per_cent(pair["miou"])]
+        [" and ".join(pair["models"]), percent(pair["same_pixels"]), percent(pair["miou"])]
         for pair in figures["pairs"]
     ]
     tables = [_table(["model", *facts.values(), *scores.values()], models)]
@@ -55,11 +56,5 @@ def summary_tables(figures: dict[str, Any]) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
-    lines = [head, ["-" * width for width in widths], *rows]
-    padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
-
-
-def _per_cent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+    head, *rows = align_columns([head, *rows])
+    return markdown_table(head, rows)

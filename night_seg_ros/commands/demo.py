@@ -34,6 +34,7 @@ from night_seg_ros.commands.replay_report import (
     write_video,
 )
 from night_seg_ros.common.files import write_bytes, write_json
+from night_seg_ros.common.tables import percent
 from night_seg_ros.inference.options import add_weights_options, chosen_weights
 from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.media.sources import (
@@ -275,7 +276,7 @@ def main(argv: list[str] | None = None) -> int:
     figures = f"{summary['frames_processed']} of {summary['frames_in']} frames processed, "
     figures += f"latency median {summary['latency_median_ms']:.0f} ms, p99 {summary['latency_p99_ms']:.0f} ms"
     if "miou" in summary:
-        figures += f", mIoU {100 * summary['miou']:.1f} %"
+        figures += f", mIoU {percent(summary['miou'])}"
     print(f"{figures}\nLook at {options.out / 'contact_sheet.png'}, overlay.mp4 and summary.md beside it.")
     return 0
 

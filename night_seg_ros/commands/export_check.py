@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from night_seg_ros.common.tables import percent
 from night_seg_ros.inference.preprocess import is_distorted
 from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 
@@ -88,8 +89,8 @@ def judge(report: dict[str, Any]) -> None:
     """
     if report["agreement"] < MIN_AGREEMENT:
         raise CheckError(
-            f"only {_percent(report['agreement'])} of the labels agree with the checkpoint's, less than "
-            f"{100 * MIN_AGREEMENT} %; the program is not kept"
+            f"only {percent(report['agreement'], 4)} of the labels agree with the checkpoint's, less than "
+            f"{percent(MIN_AGREEMENT)}; the program is not kept"
         )
     for name in ("exposure", "relit"):
         difference = report[f"{name}_difference"]
@@ -105,8 +106,8 @@ def format_report(report: dict[str, Any]) -> str:
     rows = {
         "devices": f"checkpoint on {report['device']}, program on {report['program_device']}",
         "frames": str(report["frames"]),
-        "equal labels": _percent(report["agreement"]),
-        "in the worst frame": f"{_percent(report['lowest_agreement'])} ({report['lowest_frame']})",
+        "equal labels": percent(report["agreement"], 4),
+        "in the worst frame": f"{percent(report['lowest_agreement'], 4)} ({report['lowest_frame']})",
     }
     for name in ("exposure", "relit"):
         if report[f"{name}_difference"] is not None:
@@ -114,8 +115,8 @@ def format_report(report: dict[str, Any]) -> str:
     if report["distorted_frames"]:
         rows["distorted"] = f"{report['distorted_frames']} frames, which have not the shape of the input"
     if "miou_change" in report:
-        rows["mIoU, checkpoint"] = _percent(report["miou_checkpoint"])
-        rows["mIoU, program"] = _percent(report["miou_program"])
+        rows["mIoU, checkpoint"] = percent(report["miou_checkpoint"], 4)
+        rows["mIoU, program"] = percent(report["miou_program"], 4)
         rows["change"] = f"{100 * report['miou_change']:+.3f} points"
     return "\n".join(f"{name:<20}{value}" for name, value in rows.items())
 
@@ -144,7 +145,3 @@ def _miou(checkpoint: Any, program: Any) -> dict[str, float]:
     if before is None or after is None:
         raise CheckError("every pixel of these labels is ignored (255)")
     return {"miou_checkpoint": before, "miou_program": after, "miou_change": after - before}
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4f} %"

@@ -14,6 +14,8 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
+from night_seg_ros.common.latency import percentiles
+from night_seg_ros.common.tables import markdown_table, percent
 from night_seg_ros.media.sources import open_source, read_stamp
 from night_seg_ros.media.writers import VideoFile
 from night_seg_ros.nodes.frame_statistics import exposure_shares
@@ -167,9 +169,9 @@ def summarise(
     recording: Recording, measured: Measured, drive: str, rate: float, realtime: bool
 ) -> dict[str, Any]:
     """The figures of summary.json."""
-    latencies = [1000 * recording.latencies[recording.stamps[index]] for index in recording.processed]
+    latency = percentiles([recording.latencies[recording.stamps[index]] for index in recording.processed])
     height, width = measured.size
-    frames, processed = len(recording.stamps), len(latencies)
+    frames, processed = len(recording.stamps), len(recording.processed)
     # The node counts a frame that it rejected, and that was sent again, twice.
     rejected = min(int(recording.node.get("frames_rejected", 0)), frames - processed)
     summary: dict[str, Any] = {
@@ -183,8 +185,8 @@ def summarise(
         "frames_processed": processed,
         "frames_rejected": rejected,
         "frames_dropped": frames - processed - rejected,
-        "latency_median_ms": round(float(np.median(latencies)), 1),
-        "latency_p99_ms": round(float(np.percentile(latencies, 99)), 1),
+        "latency_median_ms": round(latency["median_ms"], 1),
+        "latency_p99_ms": round(latency["p99_ms"], 1),
         "underexposed_share": round(measured.underexposed, 4),
         "overexposed_share": round(measured.overexposed, 4),
     }
@@ -210,33 +212,34 @@ def summary_page(summary: dict[str, Any], shipped_weights: bool) -> str:
         else f"lossless: a frame is sent when the one before has its labels, at {at} at most; so nothing "
         "queues and nothing is dropped, however slow the network is"
     )
+    other_sizes = " and other sizes" if summary["other_sizes"] else ""
+    network = f"{summary['model']} ({weights}; {summary['weights_hash']})"
+    facts = {
+        "drive": f"{summary['drive']}, {summary['width']}x{summary['height']}{other_sizes}",
+        "replay": replay_text,
+        "network": f"{network} on {summary['device']} in {summary['precision']}",
+        "frames in": str(summary["frames_in"]),
+        "processed": str(summary["frames_processed"]),
+        "dropped": str(summary["frames_dropped"]),
+        "rejected as unreadable": str(summary["frames_rejected"]),
+        "latency, median": f"{summary['latency_median_ms']:.1f} ms",
+        "latency, p99": f"{summary['latency_p99_ms']:.1f} ms",
+        "pixels under-exposed (V < 0.1)": percent(summary["underexposed_share"]),
+        "pixels over-exposed (V > 0.9)": percent(summary["overexposed_share"]),
+    }
+    if "miou" in summary:
+        facts |= {
+            "mIoU against the scene's truth": percent(summary["miou"]),
+            "pixel accuracy": percent(summary["pixel_accuracy"]),
+            "mean F1 over exposures, micro": f"{summary['mef1_micro']:.3f}",
+            "mean F1 over exposures, macro": f"{summary['mef1_macro']:.3f}",
+        }
     lines = [
         "# A night drive through segment_node",
         "",
         "![contact sheet](contact_sheet.png)",
         "",
-        "| | |",
-        "|---|---|",
-        f"| drive | {summary['drive']}, {summary['width']}x{summary['height']}"
-        f"{' and other sizes' if summary['other_sizes'] else ''} |",
-        f"| replay | {replay_text} |",
-        f"| network | {summary['model']} ({weights}; {summary['weights_hash']}) "
-        f"on {summary['device']} in {summary['precision']} |",
-        f"| frames in | {summary['frames_in']} |",
-        f"| processed | {summary['frames_processed']} |",
-        f"| dropped | {summary['frames_dropped']} |",
-        f"| rejected as unreadable | {summary['frames_rejected']} |",
-        f"| latency, median | {summary['latency_median_ms']:.1f} ms |",
-        f"| latency, p99 | {summary['latency_p99_ms']:.1f} ms |",
-        f"| pixels under-exposed (V < 0.1) | {100 * summary['underexposed_share']:.1f} % |",
-        f"| pixels over-exposed (V > 0.9) | {100 * summary['overexposed_share']:.1f} % |",
-    ]
-    if "miou" in summary:
-        lines.append(f"| mIoU against the scene's truth | {100 * summary['miou']:.1f} % |")
-        lines.append(f"| pixel accuracy | {100 * summary['pixel_accuracy']:.1f} % |")
-        lines.append(f"| mean F1 over exposures, micro | {summary['mef1_micro']:.3f} |")
-        lines.append(f"| mean F1 over exposures, macro | {summary['mef1_macro']:.3f} |")
-    lines += [
+        markdown_table(["", ""], list(facts.items())),
         "",
         "Latency is the time from a frame's header stamp, which the player sets at the moment of sending,",
         "to the receipt of its labels in another process. The first frame is among them.",
@@ -244,6 +247,6 @@ def summary_page(summary: dict[str, Any], shipped_weights: bool) -> str:
         "`bag/` holds what was sent and all that came back; `overlay.mp4` is the drive under the labels.",
     ]
     if "iou" in summary:
-        lines += ["", "| class | IoU |", "|---|---|"]
-        lines += [f"| {name} | {100 * iou:.1f} % |" for name, iou in summary["iou"].items()]
+        by_class = [(name, percent(iou)) for name, iou in summary["iou"].items()]
+        lines += ["", markdown_table(["class", "IoU"], by_class)]
     return "\n".join(lines) + "\n"

@@ -18,7 +18,7 @@ from night_seg_ros.inference.engines.exported import TRUST_PT2
 from night_seg_ros.inference.options import add_weights_options, chosen_weights
 from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 from night_seg_ros.media.frame_files import Skipped, check_names, parse_options, write_results
-from night_seg_ros.media.sources import Frame, Source, SourceError, open_source
+from night_seg_ros.media.sources import Source, SourceError, SourceFrame, open_source
 from night_seg_ros.media.writers import write_image
 
 
@@ -47,7 +47,7 @@ def segment_files(
 
     warned = False
 
-    def segment(frame: Frame, outputs: tuple[str, ...]) -> Segmentation:
+    def segment(frame: SourceFrame, outputs: tuple[str, ...]) -> Segmentation:
         nonlocal warned
         height, width = frame.image.shape[:2]
         if not warned and (warning := segmenter.distortion((height, width))):
@@ -55,10 +55,10 @@ def segment_files(
             warned = True
         return segmenter(frame.image, outputs, alpha=alpha)
 
-    def write(frame: Frame) -> None:
+    def write(frame: SourceFrame) -> None:
         _write_images(out, frame.name, segment(frame, ("labels", "exposure", "relit", "overlay")))
 
-    def draw(frame: Frame) -> np.ndarray:
+    def draw(frame: SourceFrame) -> np.ndarray:
         drawn = segment(frame, ("overlay",)).overlay
         assert drawn is not None
         return drawn

@@ -1,4 +1,4 @@
-"""Files that appear at their place only when they are complete."""
+"""Files read whole, and files that appear at their place only when they are complete."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+class InputError(ValueError):
+    """An input that can't be used; the message says which, what is wrong, and what was expected."""
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        InputError: it can't be read, or is empty.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror}") from error
+    if not data:
+        raise InputError(f"{path} is empty")
+    return data
 
 
 @contextmanager

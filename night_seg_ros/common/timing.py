@@ -10,14 +10,16 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+
+from night_seg_ros.common.latency import percentiles
+from night_seg_ros.common.tables import percent
 
 Measured = TypeVar("Measured")
 
@@ -116,12 +118,6 @@ def summarise(seconds: Mapping[str, list[list[float]]], images: int) -> dict[str
     return result
 
 
-def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """``median_ms``, ``p90_ms`` and ``p99_ms`` of latencies in seconds, one or more."""
-    values = np.percentile(seconds, (50, 90, 99)) * 1000
-    return dict(zip(("median_ms", "p90_ms", "p99_ms"), values.tolist(), strict=True))
-
-
 def count_flop(function: Callable[[], object]) -> int:
     """Floating-point operations of a call; a multiplication and an addition are two.
 
@@ -193,5 +189,5 @@ def format_arithmetic(result: Mapping[str, Any]) -> str:
     return (
         f"{result['gflop']:.1f} GFLOP; a matrix product reaches {result['peak_tflop_per_s']:.2f} TFLOP/s, so "
         f"{result['gflop'] / result['peak_tflop_per_s']:.2f} ms at that speed; ours: "
-        f"{result['tflop_per_s']:.2f} TFLOP/s, {100 * result['share_of_peak']:.1f} %"
+        f"{result['tflop_per_s']:.2f} TFLOP/s, {percent(result['share_of_peak'])}"
     )

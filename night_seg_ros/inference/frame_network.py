@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.inference.label_map import predict_labels
 from night_seg_ros.inference.preprocess import InputSize, preprocess
-from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
+from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.models.output import SegmentationOutput
 
 FIELDS = ("labels", "exposure", "confidence", "relit")
@@ -93,28 +92,6 @@ class FrameNetwork:
 def fields_of(outputs: frozenset[str]) -> frozenset[str]:
     """The fields that outputs are made of: themselves, and ``overlay`` of labels."""
     return outputs - {"overlay"} | {"labels"} if "overlay" in outputs else outputs
-
-
-def overlay(bgr: Tensor, labels: Tensor, alpha: float) -> Tensor:
-    """Lay the class colours over frames, on their device.
-
-    Args:
-        bgr: (N, H, W, 3) uint8.
-        labels: (N, H, W) uint8 train ids.
-        alpha: weight of the colours, 0..1.
-
-    Returns:
-        (N, H, W, 3) uint8 BGR.
-    """
-    colours = _palette(bgr.device)[labels.int()]
-    return torch.lerp(bgr.float(), colours, alpha).round_().to(torch.uint8)
-
-
-@lru_cache
-@torch.inference_mode(False)  # an inference tensor could not be used outside of inference mode later
-def _palette(device: torch.device) -> Tensor:
-    """(classes, 3) float32 BGR."""
-    return torch.from_numpy(PALETTE[:NUM_CLASSES, ::-1].copy()).float().to(device)
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
 
+from night_seg_ros.inference.colours import overlay
 from night_seg_ros.inference.engines.cpu_fusion import can_fuse
 from night_seg_ros.inference.engines.exported import ExportedNetwork, load_network
 from night_seg_ros.inference.engines.inference_graph import inference_graph
@@ -27,32 +27,9 @@ from night_seg_ros.inference.preprocess import (
     network_size,
 )
 from night_seg_ros.models.checkpoint import check_classes
-from night_seg_ros.models.classes import NUM_CLASSES, PALETTE
 
 OUTPUTS = (*FIELDS, "overlay")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-_COLOURS = np.zeros((256, 1, 3), np.uint8)  # BGR by train id, as a table of OpenCV; ignored pixels are black
-_COLOURS[:NUM_CLASSES, 0] = PALETTE[:, ::-1]
-
-
-def colourise(labels: np.ndarray) -> np.ndarray:
-    """Colours of a label image: (H, W) uint8 train ids -> (H, W, 3) uint8 BGR, 255 black."""
-    return cv2.applyColorMap(labels, _COLOURS)
-
-
-def overlay(bgr: np.ndarray, labels: np.ndarray, alpha: float) -> np.ndarray:
-    """Lay the class colours over a frame.
-
-    Args:
-        bgr: (H, W, 3) uint8, the frame.
-        labels: (H, W) uint8 train ids.
-        alpha: weight of the colours, 0..1.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
-    """
-    return cv2.addWeighted(bgr, 1 - alpha, colourise(labels), alpha, 0)
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,16 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+from night_seg_ros.common.files import InputError
+from night_seg_ros.common.images import decode_image
 
 
-class ConversionError(ValueError):
+class ConversionError(InputError):
     """A message that holds no usable image; the text says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
-class _Layout:
+class PixelLayout:
     """How the pixels of an encoding lie in ``data``, and the OpenCV code that turns them into BGR."""
 
     code: int | None  # None: they are BGR
@@ -44,21 +45,21 @@ _BAYER = {
     "gbrg": cv2.COLOR_BayerGR2BGR,
     "grbg": cv2.COLOR_BayerGB2BGR,
 }
-_UYVY = _Layout(cv2.COLOR_YUV2BGR_UYVY, channels=2, even_width=True)
-_YUY2 = _Layout(cv2.COLOR_YUV2BGR_YUY2, channels=2, even_width=True)
+_UYVY = PixelLayout(cv2.COLOR_YUV2BGR_UYVY, channels=2, even_width=True)
+_YUY2 = PixelLayout(cv2.COLOR_YUV2BGR_YUY2, channels=2, even_width=True)
 _LAYOUTS = {
-    "bgr8": _Layout(None, channels=3),
-    "rgb8": _Layout(cv2.COLOR_RGB2BGR, channels=3),
-    "bgra8": _Layout(cv2.COLOR_BGRA2BGR, channels=4),
-    "rgba8": _Layout(cv2.COLOR_RGBA2BGR, channels=4),
-    "mono8": _Layout(cv2.COLOR_GRAY2BGR),
-    "mono16": _Layout(cv2.COLOR_GRAY2BGR, bits=16),
+    "bgr8": PixelLayout(None, channels=3),
+    "rgb8": PixelLayout(cv2.COLOR_RGB2BGR, channels=3),
+    "bgra8": PixelLayout(cv2.COLOR_BGRA2BGR, channels=4),
+    "rgba8": PixelLayout(cv2.COLOR_RGBA2BGR, channels=4),
+    "mono8": PixelLayout(cv2.COLOR_GRAY2BGR),
+    "mono16": PixelLayout(cv2.COLOR_GRAY2BGR, bits=16),
     "yuv422": _UYVY,
     "uyvy": _UYVY,  # the name since ROS 2 Iron
     "yuv422_yuy2": _YUY2,
     "yuyv": _YUY2,
-    "nv12": _Layout(cv2.COLOR_YUV2BGR_NV12, even_width=True, half_height_plane=True),
-    **{f"bayer_{pattern}8": _Layout(code) for pattern, code in _BAYER.items()},
+    "nv12": PixelLayout(cv2.COLOR_YUV2BGR_NV12, even_width=True, half_height_plane=True),
+    **{f"bayer_{pattern}8": PixelLayout(code) for pattern, code in _BAYER.items()},
 }
 ENCODINGS = tuple(_LAYOUTS)
 """Of cameras, that ``image_to_bgr`` reads itself."""
@@ -117,21 +118,17 @@ def compressed_to_bgr(msg: CompressedImage) -> np.ndarray:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        ConversionError: empty, cut off, or not an image. Flipped bits inside a JPEG can't be told.
+        ConversionError: no image, not a whole one, or one of a monstrous size. Flipped bits inside a JPEG
+            can't be told.
     """
     data = bytes(msg.data)
-    what = f"compressed image (format {msg.format!r}, {len(data)} bytes)"
-    # OpenCV fills the missing rest of a cut JPEG with grey and says nothing.
-    if data.startswith(_JPEG_START) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-        raise ConversionError(f"{what} is cut off: it has no end marker; check camera driver and network")
     try:
         # Turning by EXIF would part the labels from the camera's pixels.
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # empty data, or a header that promises a monstrous size
-        bgr = None
-    if bgr is None:
-        raise ConversionError(f"{what} can't be decoded: corrupt, or not JPEG or PNG")
-    return bgr
+        return decode_image(
+            data, f"compressed image (format {msg.format!r}, {len(data)} bytes)", upright=False
+        )
+    except InputError as error:
+        raise ConversionError(f"{error}; check camera driver and network") from error
 
 
 def array_to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from night_seg_ros.inference.segmenter import PRECISIONS
-from night_seg_ros.media.sources import Frame, Images, Source, SourceError
+from night_seg_ros.media.sources import Images, Source, SourceError, SourceFrame
 from night_seg_ros.media.writers import CODECS, VideoFile
 
 
@@ -56,8 +56,8 @@ def write_results(
     out: Path,
     result: str,
     *,
-    write: Callable[[Frame], None],
-    draw: Callable[[Frame], np.ndarray],
+    write: Callable[[SourceFrame], None],
+    draw: Callable[[SourceFrame], np.ndarray],
     codec: str,
     on_error: Callable[[str], None],
 ) -> int:

@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from night_seg_ros.common.files import InputError
+from night_seg_ros.common.images import read_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 IMAGE = "sensor_msgs/msg/Image"
@@ -34,12 +37,12 @@ _STAMPS = (struct.Struct(">iI"), struct.Struct("<iI"))
 OnError = Callable[[str], None]
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """The input is missing, empty, damaged or not of a known kind; the message says which."""
 
 
 @dataclass(frozen=True)
-class Frame:
+class SourceFrame:
     """One camera frame.
 
     ``image`` is (H, W, 3) uint8 BGR. ``stamp_ns`` is in nanoseconds: the header stamp of a bag's
@@ -63,7 +66,7 @@ class BagMessage:
 
 
 class Images:
-    """The images of a folder in natural order (2 before 10), or one image file.
+    """The images of a folder in natural order (2 before 10), or one image file; see ``read_image``.
 
     Sub-folders are not searched. ``fps`` sets the rate they are shown at (frames per second).
     """
@@ -85,15 +88,15 @@ class Images:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def frames(self, on_error: OnError | None = None) -> Iterator[Frame]:
+    def frames(self, on_error: OnError | None = None) -> Iterator[SourceFrame]:
         """Yield the images; see ``open_source`` for ``on_error``."""
         for index, path in enumerate(self.paths):
             try:
                 image = read_image(path)
-            except SourceError as error:
-                _report(error, on_error)
+            except InputError as error:
+                _report(SourceError(str(error)), on_error)
                 continue
-            yield Frame(image, round(index * 1e9 / self.rate), path.stem)
+            yield SourceFrame(image, round(index * 1e9 / self.rate), path.stem)
 
 
 class Video:
@@ -113,7 +116,7 @@ class Video:
         """Number of frames as the file's header has it: some files are a few frames off, or say 0."""
         return self._count
 
-    def frames(self, on_error: OnError | None = None) -> Iterator[Frame]:
+    def frames(self, on_error: OnError | None = None) -> Iterator[SourceFrame]:
         """Yield the frames; raise SourceError if there is none."""
         capture = self._open()
         index = 0
@@ -122,7 +125,7 @@ class Video:
                 good, image = capture.read()
                 if not good:
                     break
-                yield Frame(image, round(index * 1e9 / self.rate), f"{index:06d}")
+                yield SourceFrame(image, round(index * 1e9 / self.rate), f"{index:06d}")
                 index += 1
         finally:
             capture.release()
@@ -175,7 +178,7 @@ class Bag:
             except Exception as error:  # rosbags lets the errors of its storages through
                 raise SourceError(f"{self.path}: the bag is damaged: {_one_line(error)}") from error
 
-    def frames(self, on_error: OnError | None = None) -> Iterator[Frame]:
+    def frames(self, on_error: OnError | None = None) -> Iterator[SourceFrame]:
         """Yield the decoded images; see ``open_source`` for ``on_error``."""
         try:
             from night_seg_ros.media.conversion import compressed_to_bgr, image_to_bgr
@@ -199,7 +202,7 @@ class Bag:
             except Exception as error:  # rosbags lets struct, index and Unicode errors through
                 _report(SourceError(f"{self.path}: {self.topic}, image {name}: {_one_line(error)}"), on_error)
                 continue
-            yield Frame(image, parsed.header.stamp.sec * 10**9 + parsed.header.stamp.nanosec, name)
+            yield SourceFrame(image, parsed.header.stamp.sec * 10**9 + parsed.header.stamp.nanosec, name)
 
     def _recorded_rate(self) -> float:
         """Median rate of the first messages: a pause in the recording does not count."""
@@ -241,27 +244,6 @@ def open_source(path: str | Path, *, topic: str = "", fps: float = 0.0) -> Sourc
     if suffix == ".bag":
         raise SourceError(f"{path}: a ROS 1 bag; convert it: rosbags-convert --src {path} --dst NEW_FOLDER")
     return Images(path, fps) if suffix in IMAGE_SUFFIXES else Video(path, fps)
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file as (H, W, 3) uint8 BGR; 16-bit and grey images are converted.
-
-    Raises SourceError if it cannot be read or is damaged.
-    """
-    try:
-        # imdecode rather than imread: it reads any path on any system, and OSError says why not.
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path}: cannot read this image: {error.strerror}") from error
-    # OpenCV fills the missing rest of a cut JPEG with grey and says nothing: look for its end marker.
-    is_cut = data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    image = None
-    if data and not is_cut:
-        with suppress(cv2.error):  # a header that promises a monstrous size
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise SourceError(f"{path}: cannot decode this image ({len(data)} bytes): damaged or cut off")
-    return image
 
 
 def read_stamp(data: bytes) -> int:

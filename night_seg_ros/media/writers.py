@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from night_seg_ros.common.files import write_bytes
+from night_seg_ros.common.images import fit
 
 # What OpenCV's wheels can encode: vp09 plays in browsers too, but takes 0.1 s a frame and more; mp4v is
 # fast, for desktop players.
@@ -21,24 +22,6 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if not good:
         raise ValueError(f"{path}: OpenCV cannot encode this image")
     write_bytes(path, data.tobytes())
-
-
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale (H, W, 3) uint8 to a size: pixels are averaged where it shrinks, interpolated where it grows."""
-    shrinks = height * width < image.shape[0] * image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale (H, W, 3) uint8 to fit into a size, and fill the rest of it with black; keeps the proportions."""
-    if image.shape[:2] == (height, width):
-        return image
-    scale = min(height / image.shape[0], width / image.shape[1])
-    scaled = resize(image, max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
-    result = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - scaled.shape[0]) // 2, (width - scaled.shape[1]) // 2
-    result[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
-    return result
 
 
 class VideoFile:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from night_seg_ros.common.latency import percentiles
+
 STAGES = ("wait", "convert", "segment", "publish")
 """Of a frame in the node: waiting for its turn, before the network and before the publishing; message to
 pixels; pixels to outputs, in a batch perhaps; outputs to messages that are sent."""
@@ -98,11 +100,14 @@ class FrameStatistics:
             **{name: str(count) for name, count in zip(names, counts, strict=True)},
             "last_reject_reason": reason,
             "rate_hz": f"{rate:.1f}",
-            "latency_median_ms": _percentile(latencies, 50),
-            "latency_p99_ms": _percentile(latencies, 99),
-            "processing_median_ms": _percentile(times, 50),
-            "processing_p99_ms": _percentile(times, 99),
-            **{f"{name}_median_ms": _percentile([each[name] for each in stages], 50) for name in STAGES},
+            "latency_median_ms": _milliseconds(latencies, "median_ms"),
+            "latency_p99_ms": _milliseconds(latencies, "p99_ms"),
+            "processing_median_ms": _milliseconds(times, "median_ms"),
+            "processing_p99_ms": _milliseconds(times, "p99_ms"),
+            **{
+                f"{name}_median_ms": _milliseconds([each[name] for each in stages], "median_ms")
+                for name in STAGES
+            },
             "underexposed_share": f"{under:.3f}",
             "overexposed_share": f"{over:.3f}",
         }
@@ -119,10 +124,10 @@ def exposure_shares(bgr: np.ndarray) -> tuple[float, float]:
     return float((value < 0.1 * 255).mean()), float((value > 0.9 * 255).mean())
 
 
-def _percentile(seconds: Sequence[float], share: float) -> str:
-    """In milliseconds; empty where nothing was measured."""
+def _milliseconds(seconds: Sequence[float], name: str) -> str:
+    """One of the figures of ``percentiles``; empty where nothing was measured."""
     if not seconds:
         return ""
-    value = float(np.percentile(seconds, share))
+    value = percentiles(seconds)[name]
     # Recordings keep their old stamps.
-    return f"{1000 * value:.1f}" if abs(value) < _LARGEST_LATENCY else "stamps of another time"
+    return f"{value:.1f}" if abs(value) < 1000 * _LARGEST_LATENCY else "stamps of another time"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from night_seg_ros.inference.segmenter import colourise
-from night_seg_ros.media.writers import fit
+from night_seg_ros.common.images import fit
+from night_seg_ros.inference.colours import colourise
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.pictures.drawing import (
     BACKGROUND,

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from night_seg_ros.media.writers import resize
+from night_seg_ros.common.images import resize
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.pictures.drawing import BACKGROUND, BRIGHT, LEGEND_LINE, draw_legend, font
 

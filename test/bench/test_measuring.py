@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from night_seg_ros.bench.measuring import compare_speed, measure_stages, warm_up
+from night_seg_ros.common.latency import percentiles
 from night_seg_ros.common.timing import (
     WARM_UP,
     count_flop,
@@ -19,7 +20,6 @@ from night_seg_ros.common.timing import (
     format_speed,
     judge_arithmetic,
     matrix_peak,
-    percentiles,
     speedup,
     summarise,
     take_turns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 from helpers.bag_files import drive, pictures
+from helpers.frame_commands import check_that_nothing_is_overwritten
 
 from night_seg_ros import cli
 from night_seg_ros.commands import compare
-from night_seg_ros.inference.segmenter import Segmenter, overlay
-from night_seg_ros.media.sources import Frame, Images, open_source
+from night_seg_ros.inference.colours import overlay
+from night_seg_ros.inference.segmenter import Segmenter
+from night_seg_ros.media.sources import Images, SourceFrame, open_source
 from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import METHODS, build_model, checkpoint
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
@@ -205,12 +208,12 @@ def test_nothing_of_a_frame_is_kept(models: dict[str, Path], tmp_path: Path) -> 
     class Endless(Images):
         """Ten frames that are made as they are asked for."""
 
-        def frames(self, on_error: object = None) -> Iterator[Frame]:
+        def frames(self, on_error: object = None) -> Iterator[SourceFrame]:
             made = []
             for index in range(10):
                 image = pictures(1, 40, 50)[0]
                 made.append(weakref.ref(image))
-                yield Frame(image, 0, f"{index}")
+                yield SourceFrame(image, 0, f"{index}")
                 del image
                 alive.append(sum(frame() is not None for frame in made))
 
@@ -230,7 +233,7 @@ def test_unreadable_image_is_skipped_and_told(
     assert command(models, out, frames) == 1
     assert figures_in(out)["frames"] == len(list(out.glob("*_compare.png"))) == 3
     captured = capsys.readouterr()
-    assert f"skipped {frames / 'frame0b.jpg'}: cannot decode this image" in captured.err
+    assert f"skipped image {frames / 'frame0b.jpg'} can't be decoded: it is no image" in captured.err
     assert "1 of the inputs could not be read" in captured.out
 
 
@@ -287,18 +290,9 @@ def test_mistakes_in_models_get_one_line(
 
 
 def test_results_never_overwrite_one_another(
-    models: dict[str, Path], frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: dict[str, Path], frames: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = tmp_path / "other" / "frame1.jpg"
-    write_image(other, pictures(1)[0])
-    out = tmp_path / "out"
-    assert command(models, out, frames, other) == 1
-    message = capsys.readouterr().err
-    assert f"{frames / 'frame1.png'} and {other} would both become {out / 'frame1_compare.png'}" in message
-    assert not out.exists()
-    assert command(models, frames, frames) == 1
-    assert "is an input folder" in capsys.readouterr().err
-    assert len(list(frames.iterdir())) == 3
+    check_that_nothing_is_overwritten(partial(command, models), "compare", frames, capsys)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from helpers.bag_files import drive, pictures
+from helpers.frame_commands import check_that_nothing_is_overwritten
 
 from night_seg_ros import cli
 from night_seg_ros.inference.segmenter import OUTPUTS, Segmenter
 from night_seg_ros.media.sources import open_source
-from night_seg_ros.media.writers import VideoFile, fit, write_image
+from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import save_checkpoint
 
@@ -77,7 +79,7 @@ def test_unreadable_image_is_skipped_and_told(
     assert segment(weights, out, frames) == 1
     assert len(list(out.iterdir())) == 6
     captured = capsys.readouterr()
-    assert f"skipped {frames / 'frame0b.jpg'}: cannot decode this image" in captured.err
+    assert f"skipped image {frames / 'frame0b.jpg'} can't be decoded: it is no image" in captured.err
     assert "1 of the inputs could not be read" in captured.out
 
 
@@ -107,18 +109,9 @@ def test_distorted_frames_are_told_once(
 
 
 def test_results_never_overwrite_one_another(
-    weights: Path, frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path, frames: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = tmp_path / "other" / "frame1.jpg"
-    write_image(other, pictures(1)[0])
-    out = tmp_path / "out"
-    assert segment(weights, out, frames, other) == 1
-    message = capsys.readouterr().err
-    assert f"{frames / 'frame1.png'} and {other} would both become {out / 'frame1_overlay.png'}" in message
-    assert not out.exists()
-    assert segment(weights, frames, frames) == 1
-    assert "is an input folder" in capsys.readouterr().err
-    assert len(list(frames.iterdir())) == 2
+    check_that_nothing_is_overwritten(partial(segment, weights), "overlay", frames, capsys)
 
 
 def test_bad_arguments_are_told_in_one_line(
@@ -161,12 +154,3 @@ def test_video_of_odd_and_changing_sizes(tmp_path: Path, codec: str) -> None:
     assert [image.shape for image in written] == [(100, 202, 3)] * 3
     assert written[1][:, 0].mean() < 30  # black beside the narrow one
     assert written[1][50, 101].mean() > 170
-
-
-def test_fit_keeps_proportions() -> None:
-    wide = np.full((10, 40, 3), 7, np.uint8)
-    fitted = fit(wide, 40, 80)
-    assert fitted.shape == (40, 80, 3)
-    assert (fitted[10:30] == 7).all()
-    assert fitted[:10].max() == fitted[30:].max() == 0
-    assert fit(wide, 10, 40) is wide

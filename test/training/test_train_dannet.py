@@ -18,6 +18,7 @@ import yaml
 from torch import Tensor
 
 from night_seg_ros.cli import main
+from night_seg_ros.common.files import InputError
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, Relighting, class_weights
 from night_seg_ros.training.data.datasets import DataError, to_image
@@ -341,7 +342,7 @@ def test_bad_pairs_are_named(folder: Path) -> None:
     ):
         PairStream(pair_config(), str(folder), seed=1)
     (folder / "day_1.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match="day_1.png can't be read"):
+    with pytest.raises(InputError, match="day_1.png can't be decoded: it is no image"):
         PairStream(pair_config(), str(folder), seed=1)
     (folder / "day_1.png").unlink()
     with pytest.raises(DataError, match="pairs.csv, line 3: no image .*day_1.png"):

@@ -19,8 +19,10 @@ import torch
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from night_seg_ros.training.data.label_files import DataError, detect_format, read_file, read_label
-from night_seg_ros.training.data.layouts import FileList, Layout, find_files, has_images, match_files
+from night_seg_ros.common.files import read_file
+from night_seg_ros.common.images import read_image
+from night_seg_ros.training.data.label_files import DataError, detect_format, read_label
+from night_seg_ros.training.data.layouts import FileList, FolderLayout, find_files, has_images, match_files
 from night_seg_ros.training.streets.scene import StreetScene
 
 Sample = dict[str, Any]
@@ -64,10 +66,10 @@ class LabelledFiles(Dataset[Sample]):
         """Read a sample.
 
         Raises:
-            DataError: a file can't be read or decoded, or image and label differ in size.
+            InputError: a file can't be read or decoded, or image and label differ in size.
         """
         image_file, label_file = self.pairs[index]
-        image = read_image(image_file)
+        image = read_rgb(image_file)
         if label_file is None or self.label_format is None:
             return to_sample(image, None, image_file.stem)
         label = read_label(label_file, self.label_format)
@@ -77,7 +79,7 @@ class LabelledFiles(Dataset[Sample]):
             raise DataError(
                 f"image {image_file} of {width}x{height} and label {label_file} of "
                 f"{label.shape[1]}x{label.shape[0]} differ in size"
-                + (": store the image's pixels upright, an EXIF rotation is not applied" if turned else "")
+                + (": a label lies on the image as its EXIF orientation turns it" if turned else "")
             )
         return to_sample(image, label, image_file.stem)
 
@@ -107,7 +109,7 @@ class PublishedDataset(LabelledFiles):
         DataError: the split is unknown, or a folder or file is missing; says what was expected where.
     """
 
-    LAYOUTS: tuple[Layout, ...]
+    LAYOUTS: tuple[FolderLayout, ...]
     SPLITS: dict[str, tuple[str, ...]]
     PARTS: tuple[str, ...] = ("",)
     UNLABELLED: tuple[str, ...] = ()
@@ -142,7 +144,7 @@ class PublishedDataset(LabelledFiles):
 class SplitFolders(PublishedDataset):
     """The folder layout: ``images/SPLIT``, and ``labels/SPLIT`` with PNGs of the same names."""
 
-    LAYOUTS = (Layout(("images/{split}",), ("labels/{split}",), "", (".png",)),)
+    LAYOUTS = (FolderLayout(("images/{split}",), ("labels/{split}",), "", (".png",)),)
 
     @classmethod
     def splits_in(cls, root: str | Path) -> list[str]:
@@ -168,13 +170,13 @@ class NightCityDataset(PublishedDataset):
 
     SPLITS = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("images/{split}", "NightCity-images/images/{split}", "NightCity-images/{split}"),
             ("label/{split}", "NightCity-label/label/{split}", "NightCity-label/{split}"),
             "",
             ("_trainIds.png", "_labelIds.png", ".png", "_color.png"),
         ),
-        Layout(("{split}/img",), ("{split}/lbl",), "", ("_trainIds.png", "_labelIds.png", ".png")),
+        FolderLayout(("{split}/img",), ("{split}/lbl",), "", ("_trainIds.png", "_labelIds.png", ".png")),
     )
     LABEL_SCALES = {"val": (1, 2), "test": (1, 2)}
 
@@ -185,7 +187,7 @@ class CityscapesDataset(PublishedDataset):
     SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
     UNLABELLED = ("test",)  # gtFine has files for it, but all of their pixels are void
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("leftImg8bit/{split}",),
             ("gtFine/{split}",),
             "_leftImg8bit.png",
@@ -200,8 +202,8 @@ class BDD100KDataset(PublishedDataset):
     SPLITS = {"train": ("train",), "val": ("val",), "test": ("test",)}
     UNLABELLED = ("test",)
     LAYOUTS = (
-        Layout(("images/10k/{split}",), ("labels/sem_seg/masks/{split}",), ".jpg", (".png",)),
-        Layout(("seg/images/{split}",), ("seg/labels/{split}",), ".jpg", ("_train_id.png",)),
+        FolderLayout(("images/10k/{split}",), ("labels/sem_seg/masks/{split}",), ".jpg", (".png",)),
+        FolderLayout(("seg/images/{split}",), ("seg/labels/{split}",), ".jpg", ("_train_id.png",)),
     )
 
 
@@ -249,7 +251,7 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a text file that are not empty, stripped, with their numbers from 1.
 
     Raises:
-        DataError: the file can't be read, is empty or is no UTF-8.
+        InputError: the file can't be read, is empty or is no UTF-8.
     """
     try:
         text = read_file(path).decode("utf-8-sig")  # some editors begin a file with a byte order mark
@@ -306,7 +308,7 @@ class DarkZurichDataset(PublishedDataset):
     }
     UNLABELLED = ("train", "train_day", "train_twilight", "test")
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("rgb_anon/{split}",),
             ("gt/{split}",),
             "_rgb_anon.png",
@@ -320,7 +322,7 @@ class NighttimeDrivingDataset(PublishedDataset):
 
     SPLITS = {"test": ("test/night",)}
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("leftImg8bit/{split}",),
             ("gtCoarse_daytime_trainvaltest/{split}",),
             "_leftImg8bit.png",
@@ -336,7 +338,7 @@ class ACDCDataset(PublishedDataset):
     PARTS: tuple[str, ...] = ("fog", "night", "rain", "snow")
     UNLABELLED = ("test",)
     LAYOUTS = (
-        Layout(
+        FolderLayout(
             ("rgb_anon/{part}/{split}", "rgb_anon_trainvaltest/rgb_anon/{part}/{split}"),
             ("gt/{part}/{split}", "gt_trainval/gt/{part}/{split}"),
             "_rgb_anon.png",
@@ -458,21 +460,6 @@ def to_image(image: np.ndarray) -> tv_tensors.Image:
     return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read an image as RGB, (H, W, 3) uint8.
-
-    The pixels come as they are stored: labels lie on these, so an EXIF rotation is not applied.
-
-    Raises:
-        DataError: it can't be read or decoded, or is not whole.
-    """
-    data = read_file(path)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise DataError(f"image {path} can't be decoded: its header promises a monstrous size") from error
-    # OpenCV 4 fills up the rest of a JPEG that breaks off with grey: see that its last scan has an end.
-    cut_off = data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-    if image is None or cut_off:
-        raise DataError(f"image {path} can't be decoded: it is no image, or not a whole one")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+def read_rgb(path: Path) -> np.ndarray:
+    """Read an image as RGB, (H, W, 3) uint8, turned upright; see ``common.images.read_image``."""
+    return cv2.cvtColor(read_image(path), cv2.COLOR_BGR2RGB)

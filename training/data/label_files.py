@@ -12,12 +12,14 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from night_seg_ros.common.files import InputError, read_file
+from night_seg_ros.common.images import open_image
 from night_seg_ros.models.classes import IGNORE, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES, PALETTE
 
 LabelFormat = Literal["label ids", "train ids", "colours"]
@@ -41,7 +43,7 @@ _NAME_HINTS: tuple[tuple[str, LabelFormat], ...] = (
 )
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Data that can't be used; the message says what is wrong, where, and what was expected."""
 
 
@@ -57,7 +59,7 @@ def read_label(path: Path, label_format: LabelFormat) -> np.ndarray:
         Train ids, (H, W) uint8: 0..18, and 255 = ignored.
 
     Raises:
-        DataError: the file can't be decoded or holds something else than the format has.
+        InputError: the file can't be read or decoded, or holds something else than the format has.
     """
     image = _open(path)
     if label_format == "colours":
@@ -88,49 +90,72 @@ def detect_format(paths: Sequence[Path]) -> LabelFormat:
         paths: the label files, at least one.
 
     Raises:
-        DataError: a file can't be decoded, is of no known format, or is not what its name or the others say.
+        InputError: a file can't be read or decoded, is of no known format, or is not what its name or the
+            others say.
     """
     hint = _name_hint(paths[0])
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, SAMPLED).round().astype(int))]
-    images = {path: _open(path) for path in chosen}
-    coloured = {path: _is_coloured(image) for path, image in images.items()}
-    # A palette is often just there for viewers of ids: they count if the name says so, or one file's colours
-    # aren't Cityscapes'.
-    palettes = [path for path, image in images.items() if image.mode == "P"]
-    if hint in ("label ids", "train ids") or not all(coloured[path] for path in palettes):
-        coloured |= dict.fromkeys(palettes, False)
-    found: dict[str, Path] = {}
+    content = _content({path: _open(path) for path in chosen}, hint)
+    if hint is None:
+        return content.formats[0]
+    if hint not in content.formats:
+        raise DataError(
+            f"label {content.path} holds {content.words}, but its name says {hint}: rename the label files"
+        )
+    return hint
+
+
+class _Content(NamedTuple):
+    """What label files hold."""
+
+    formats: tuple[LabelFormat, ...]  # those that it may be; the first, where the names don't tell
+    words: str
+    path: Path  # a file that shows it
+
+
+def _content(images: dict[Path, Image.Image], hint: LabelFormat | None) -> _Content:
+    in_colours = _coloured(images, hint)
     seen: dict[int, Path] = {}  # ids, each with the first file that has it
     for path, image in images.items():
-        if coloured[path]:
+        if path in in_colours:
             _from_colours(path, image)
-            found.setdefault("colours", path)
         else:
-            found.setdefault("ids", path)
             for value in np.flatnonzero(np.bincount(_ids(path, image).ravel())).tolist():
                 seen.setdefault(value, path)
-    if len(found) == 2:
-        raise DataError(f"label {found['colours']} holds colours, but label {found['ids']} holds ids")
-    if "colours" in found:
-        return _agreed(hint, "colours", found["colours"], "colours")
-    strange = [value for value in seen if LAST_LABEL_ID < value < IGNORE]
-    if strange:
+    if not in_colours:
+        return _content_of_ids(seen)
+    if seen:
         raise DataError(
-            f"label {seen[strange[0]]} holds {strange[0]}: neither a label id (0..{LAST_LABEL_ID}) "
-            f"nor a train id (0..{NUM_CLASSES - 1}, {IGNORE}) nor a colour"
+            f"label {in_colours[0]} holds colours, but label {next(iter(seen.values()))} holds ids"
         )
-    high = [value for value in seen if NUM_CLASSES <= value <= LAST_LABEL_ID]
-    if high:
-        return _agreed(hint, "label ids", seen[high[0]], f"the label id {high[0]}")
-    if hint == "label ids" and IGNORE not in seen:
-        return hint
-    return _agreed(hint, "train ids", seen.get(IGNORE, found["ids"]), "train ids (0..18, 255)")
+    return _Content(("colours",), "colours", in_colours[0])
 
 
-def _agreed(hint: LabelFormat | None, found: LabelFormat, path: Path, content: str) -> LabelFormat:
-    if hint not in (None, found):
-        raise DataError(f"label {path} holds {content}, but its name says {hint}: rename the label files")
-    return found
+def _coloured(images: dict[Path, Image.Image], hint: LabelFormat | None) -> list[Path]:
+    """The files of which the colours count, rather than the ids."""
+    coloured = [path for path, image in images.items() if _is_coloured(image)]
+    # A palette is often just there for viewers of ids: they count if the name says so, or one file's colours
+    # aren't Cityscapes'.
+    palettes = {path for path, image in images.items() if image.mode == "P"}
+    if hint in ("label ids", "train ids") or not palettes.issubset(coloured):
+        return [path for path in coloured if path not in palettes]
+    return coloured
+
+
+def _content_of_ids(seen: dict[int, Path]) -> _Content:
+    for value, path in seen.items():
+        if LAST_LABEL_ID < value < IGNORE:
+            raise DataError(
+                f"label {path} holds {value}: neither a label id (0..{LAST_LABEL_ID}) "
+                f"nor a train id (0..{NUM_CLASSES - 1}, {IGNORE}) nor a colour"
+            )
+    for value, path in seen.items():
+        if NUM_CLASSES <= value <= LAST_LABEL_ID:
+            return _Content(("label ids",), f"the label id {value}", path)
+    words = f"train ids (0..{NUM_CLASSES - 1}, {IGNORE})"
+    if IGNORE in seen:
+        return _Content(("train ids",), words, seen[IGNORE])
+    return _Content(("train ids", "label ids"), words, next(iter(seen.values())))
 
 
 def _name_hint(path: Path) -> LabelFormat | None:
@@ -140,31 +165,13 @@ def _name_hint(path: Path) -> LabelFormat | None:
     return None
 
 
-def read_file(path: Path) -> bytes:
-    """Read a file whole.
-
-    Raises:
-        DataError: it can't be read, or is empty.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    if not data:
-        raise DataError(f"{path} is empty")
-    return data
-
-
 def _open(path: Path) -> Image.Image:
     """Decode a label; its mode is one of L, P, RGB and RGBA."""
-    data = read_file(path)
+    image = open_image(io.BytesIO(read_file(path)), f"label {path}")
     try:
-        image = Image.open(io.BytesIO(data))
         image.load()
-    except Image.DecompressionBombError as error:
-        raise DataError(f"label {path} can't be decoded: its header promises a monstrous size") from error
     except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: Pillow's word for a broken PNG
-        raise DataError(f"label {path} can't be decoded: it is no image, or not a whole one") from error
+        raise InputError(f"label {path} can't be decoded: it is no image, or not a whole one") from error
     if image.mode not in ("L", "P", "RGB", "RGBA"):
         raise DataError(f"label {path} is of the mode {image.mode}: expected 8-bit grey, palette or RGB")
     return image

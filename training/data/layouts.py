@@ -13,7 +13,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """One way in which a data set may lie on a disk.
 
     Attributes:
@@ -56,46 +56,38 @@ def match_files(
     Args:
         images: folder of images.
         labels: folders of labels, of which the first that exists counts; None if there are no labels.
-        image_end, label_ends: see ``Layout``.
+        image_end, label_ends: see ``FolderLayout``.
 
     Raises:
         DataError: there is no such folder of images, it has no images, or not one image has a label.
     """
-    if not images.is_dir():
-        raise DataError(f"no folder {images}: expected one of images")
-    found = sorted(path for path in _files(images) if _is_image(path, image_end))
-    if not found:
-        wanted = f"*{image_end}" if image_end else ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"folder {images} holds no images ({wanted})")
+    found = _list_images(images, image_end)
     if labels is None:
         return FileList([(image, None) for image in found])
     folder = next((folder for folder in labels if folder.is_dir()), labels[0])
     there = set(_files(folder)) if folder.is_dir() else set()
-    named = {
-        end: [
-            folder / image.parent.relative_to(images) / (_without_end(image, image_end) + end)
-            for image in found
-        ]
-        for end in label_ends
-    }
-    end = max(label_ends, key=lambda end: len(there.intersection(named[end])))
+    stems = [
+        os.path.join(folder, image.parent.relative_to(images), _without_end(image, image_end))
+        for image in found
+    ]
+    end = max(label_ends, key=lambda end: len(there.intersection(_with_end(stems, end))))
+    expected = _with_end(stems, end)
     files = FileList()
-    for image, label in zip(found, named[end], strict=True):
+    for image, label in zip(found, expected, strict=True):
         if label in there:
             files.pairs.append((image, label))
         else:
             files.missing.append((image, label))
     if not files.pairs:
-        image, expected = files.missing[0]
         others = [*(f"*{end}" for end in label_ends[1:]), *(map(str, labels[1:] if not there else ()))]
         also = f", nor is there {', '.join(others)}" if others else ""
-        raise DataError(f"image {image} has no label: expected {expected}{also}")
-    files.orphans = sorted(label for label in there.difference(named[end]) if label.name.endswith(end))
+        raise DataError(f"image {found[0]} has no label: expected {expected[0]}{also}")
+    files.orphans = sorted(label for label in there.difference(expected) if label.name.endswith(end))
     return files
 
 
 def find_files(
-    root: Path, layouts: tuple[Layout, ...], folders: tuple[str, ...], part: str, labelled: bool
+    root: Path, layouts: tuple[FolderLayout, ...], folders: tuple[str, ...], part: str, labelled: bool
 ) -> FileList:
     """List the files of one part of a split.
 
@@ -117,14 +109,14 @@ def find_files(
     return match_files(images, labels, layout.image_end, layout.label_ends)
 
 
-def has_images(root: Path, layouts: tuple[Layout, ...], folder: str, part: str) -> bool:
+def has_images(root: Path, layouts: tuple[FolderLayout, ...], folder: str, part: str) -> bool:
     """Whether there is a folder for the images of one part of a split."""
     return _find(root, layouts, (folder,), part) is not None
 
 
 def _find(
-    root: Path, layouts: tuple[Layout, ...], folders: tuple[str, ...], part: str
-) -> tuple[Layout, str, Path] | None:
+    root: Path, layouts: tuple[FolderLayout, ...], folders: tuple[str, ...], part: str
+) -> tuple[FolderLayout, str, Path] | None:
     for folder in folders:
         for layout in layouts:
             for pattern in layout.images:
@@ -134,7 +126,7 @@ def _find(
     return None
 
 
-def _what_is_there(root: Path, layouts: tuple[Layout, ...], folders: tuple[str, ...], part: str) -> str:
+def _what_is_there(root: Path, layouts: tuple[FolderLayout, ...], folders: tuple[str, ...], part: str) -> str:
     if not root.is_dir():
         return f"no folder {root}"
     tried = [
@@ -177,9 +169,23 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
+def _list_images(folder: Path, end: str) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: expected one of images")
+    found = sorted(path for path in _files(folder) if _is_image(path, end))
+    if not found:
+        wanted = f"*{end}" if end else ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"folder {folder} holds no images ({wanted})")
+    return found
+
+
 def _is_image(path: Path, end: str) -> bool:
     return path.name.endswith(end) and path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _without_end(image: Path, end: str) -> str:
     return image.name.removesuffix(end or image.suffix)
+
+
+def _with_end(stems: list[str], end: str) -> list[Path]:
+    return [Path(stem + end) for stem in stems]

@@ -9,18 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from night_seg_ros.common.images import read_size
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.data.datasets import (
     SYNTHETIC,
     SYNTHETIC_TRAINING,
     DataError,
     numbered_lines,
-    read_image,
+    read_rgb,
     to_image,
 )
 from night_seg_ros.training.data.sampling import EpochLane
@@ -128,7 +128,7 @@ class FolderPairs(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         night, day = self.pairs[index]
-        return {"night": to_image(read_image(night)), "day": to_image(read_image(day)), "name": night.stem}
+        return {"night": to_image(read_rgb(night)), "day": to_image(read_rgb(day)), "name": night.stem}
 
 
 class DarkZurichPairs(FolderPairs):
@@ -270,18 +270,12 @@ def image_sizes(pairs: list[tuple[Path, Path]]) -> dict[tuple[int, int], str]:
     """The sizes (height, width) of all images, which are in their first bytes, with an image of each.
 
     Raises:
-        DataError: the images of a pair differ in size, or one can't be read.
+        InputError: the images of a pair differ in size, or one can't be read.
     """
     found: dict[tuple[int, int], str] = {}
     for night, day in pairs:
-        sizes = []
-        for path in (night, day):
-            try:
-                with Image.open(path) as image:
-                    sizes.append(image.size)
-            except (OSError, Image.DecompressionBombError) as error:
-                raise DataError(f"{path} can't be read as an image ({error})") from error
-        if sizes[0] != sizes[1]:
-            raise DataError(f"{night} is {sizes[0]} pixels, but its day image {day} is {sizes[1]}")
-        found.setdefault(sizes[0][::-1], str(night))
+        size, day_size = read_size(night), read_size(day)
+        if size != day_size:
+            raise DataError(f"{night} is {size[::-1]} pixels, but its day image {day} is {day_size[::-1]}")
+        found.setdefault(size, str(night))
     return found

@@ -29,6 +29,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from night_seg_ros.common.files import atomic_path
+from night_seg_ros.common.tables import percent
 from night_seg_ros.inference.preprocess import computes_in_bf16
 from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.training.data.datasets import SYNTHETIC, DataError
@@ -358,7 +359,7 @@ class Engine:
             scores = metrics.compute()
             self.scores[name] = {"step": self.step, **scores}
             if fabric.is_global_zero and scores["miou"] is not None:
-                over_all, over_truth = (f"{100 * scores[key]:.1f} %" for key in ("miou", "miou_truth"))
+                over_all, over_truth = (percent(scores[key]) for key in ("miou", "miou_truth"))
                 told = f"step {self.step}: {name}: mIoU {over_all}, over the truth's classes {over_truth}"
                 tqdm.write(told, sys.stderr)
             logged = {f"{key}/{name}": scores[key] for key in ("miou", "miou_truth")}

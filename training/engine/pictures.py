@@ -7,10 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.utils import make_grid
 
-from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD, NUM_CLASSES, PALETTE
+from night_seg_ros.models.classes import COLOUR_TABLE, IMAGENET_MEAN, IMAGENET_STD
 
-_PALETTE = torch.zeros(256, 3, dtype=torch.uint8)
-_PALETTE[:NUM_CLASSES] = torch.from_numpy(PALETTE)
+_COLOURS = torch.from_numpy(COLOUR_TABLE)
 
 
 def image_picture(image: Tensor) -> Tensor:
@@ -22,7 +21,7 @@ def image_picture(image: Tensor) -> Tensor:
 
 def label_picture(label: Tensor) -> Tensor:
     """Train ids (N, H, W) -> (N, 3, H, W) uint8, 255 black."""
-    return _PALETTE[label.cpu().long()].permute(0, 3, 1, 2)
+    return _COLOURS[label.cpu().long()].permute(0, 3, 1, 2)
 
 
 def exposure_picture(exposure: Tensor) -> Tensor:

@@ -15,8 +15,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-from night_seg_ros.common.files import write_bytes
-from night_seg_ros.training.data.datasets import DataError
+from night_seg_ros.common.files import InputError, write_bytes
 from night_seg_ros.training.engine.engine import Engine, Method
 
 # The class of each method, which with its function NAME_training stands in the module train_NAME.
@@ -113,7 +112,7 @@ def run_training(function: Callable[..., Engine], program: str, argv: list[str] 
         model = engine.train()
     except (OSError, ValueError, FloatingPointError) as error:
         # From a worker process, the message comes behind that process's traceback.
-        message = str(error).strip().splitlines()[-1] if isinstance(error, DataError) else str(error)
+        message = str(error).strip().splitlines()[-1] if isinstance(error, InputError) else str(error)
         print(f"{program}: {message}", file=sys.stderr)
         return 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -17,6 +17,7 @@ from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
 from night_seg_ros.common.files import write_json
+from night_seg_ros.common.tables import percent
 from night_seg_ros.inference.engines.exported import TRUST_PT2, ExportedNetwork, load_network
 from night_seg_ros.inference.label_map import predict_labels
 from night_seg_ros.inference.options import add_weights_options, chosen_weights
@@ -272,7 +273,7 @@ def draw_worst(
         image = rgb[0].permute(1, 2, 0)
         draw_comparison(
             folder / name,
-            f"{sample['name']}: {100 * accuracy:.1f} % of the pixels right",
+            f"{sample['name']}: {percent(accuracy)} of the pixels right",
             *(part.cpu().numpy() for part in (image, label[0], prediction[0])),
         )
 

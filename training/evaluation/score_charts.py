@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES, PALETTE
+from night_seg_ros.models.classes import CLASSES, COLOUR_TABLE, IGNORE, NUM_CLASSES, PALETTE
 from night_seg_ros.training.evaluation.figures import save_figure
 from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES, EXPOSURE_BINS
 
@@ -146,8 +146,6 @@ def draw_comparison(
         image: (h, w, 3) uint8 RGB.
         label, prediction: (H, W) uint8 train ids, 255 = ignored, black.
     """
-    palette = np.zeros((256, 3), np.uint8)
-    palette[:NUM_CLASSES] = PALETTE
     counted = label != IGNORE
     wrong = np.where(counted[..., None], 225, 0).repeat(3, axis=2).astype(np.uint8)
     wrong[counted & (prediction != label)] = (200, 20, 30)
@@ -155,8 +153,8 @@ def draw_comparison(
     figure = Figure(figsize=(2 * _PANEL_WIDTH, 2 * height + 1.4), dpi=_DPI, layout="constrained")
     panels = {
         "image": image,
-        "truth (black: does not count)": palette[label],
-        "prediction": palette[prediction],
+        "truth (black: does not count)": COLOUR_TABLE[label],
+        "prediction": COLOUR_TABLE[prediction],
         "wrong pixels": wrong,
     }
     for axes, (name, picture) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):

@@ -15,7 +15,7 @@ from typing import TypeVar
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from night_seg_ros.common.files import write_json
+from night_seg_ros.common.files import InputError, write_json
 from night_seg_ros.training.data.datasets import (
     DATASETS,
     SYNTHETIC,
@@ -23,7 +23,7 @@ from night_seg_ros.training.data.datasets import (
     PublishedDataset,
     SyntheticStreets,
     held_out_streets,
-    read_image,
+    read_rgb,
 )
 from night_seg_ros.training.data.label_files import DataError, LabelFormat, detect_format, read_label
 from night_seg_ros.training.data.layouts import FileList
@@ -84,7 +84,7 @@ class FileFindings(Dataset[Finding]):
         finding = Finding()
         # Exception, since there is no end to what decoders raise on broken files.
         try:
-            finding.statistics.add_image(read_image(image_file))
+            finding.statistics.add_image(read_rgb(image_file))
         except Exception as error:
             finding.faults.append(("images that can't be read", _describe(image_file, error)))
         if label_file is None or self.label_format is None:
@@ -147,7 +147,7 @@ def check_dataset(name: str, root: str, splits: list[str], limit: int | None, wo
     for split in splits or there or known or ["train"]:
         try:
             files = dataset.list_files(root, split)
-        except DataError as error:
+        except InputError as error:
             if split not in there:
                 raise
             reports[split] = SplitReport(faults={"files that are not where they belong": [str(error)]})
@@ -227,7 +227,7 @@ def _absent(dataset: type[PublishedDataset], root: str, splits: list[str]) -> di
     for split in splits:
         try:
             dataset.list_files(root, split)
-        except DataError as error:
+        except InputError as error:
             absent[split] = str(error)
     return absent
 
@@ -249,7 +249,7 @@ def _leave_interrupts(worker: int) -> None:
 
 
 def _describe(file: Path, error: Exception) -> str:
-    return str(error) if isinstance(error, DataError) else f"{file}: {error!r}"
+    return str(error) if isinstance(error, InputError) else f"{file}: {error!r}"
 
 
 def _title(name: str, root: str, splits: list[str]) -> str:

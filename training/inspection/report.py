@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from night_seg_ros.common.tables import align_columns, percent
 from night_seg_ros.models.classes import CLASSES
 from night_seg_ros.training.data.label_files import LabelFormat
 from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES
@@ -143,7 +144,7 @@ def _overview(splits: list[SplitReport]) -> list[list[str]]:
         ["  hold", *(_mapping(s) for s in splits)],
         ["image sizes", *(_sizes(s.image_sizes) for s in statistics)],
         ["label sizes", *(_sizes(s.label_sizes) for s in statistics)],
-        ["ignored pixels", *(_percent(s.ignored_share) for s in statistics)],
+        ["ignored pixels", *(percent(s.ignored_share, 2) for s in statistics)],
         ["mean exposure", *(_fixed(s.mean_exposure) for s in statistics)],
     ]
     return [row for row in rows if set(row[1:]) != {"-"}]
@@ -160,13 +161,8 @@ def _cases(split: str, kinds: dict[str, list[str]]) -> list[str]:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    """Columns of equal width, the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [
-        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in cells)
-        for cells in (enumerate(zip(row, widths, strict=True)) for row in [head, *rows])
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    first, *others = ["  ".join(cells) for cells in align_columns([head, *rows], numbers=True)]
+    return "\n".join([first, "-" * len(first), *others])
 
 
 def _mapping(split: SplitReport) -> str:
@@ -191,11 +187,7 @@ def _class_cell(statistics: Statistics, c: int) -> str:
 
 
 def _share(pixels: int, total: int) -> str:
-    return _percent(pixels / total) if total else "-"
-
-
-def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.2f} %"
+    return percent(pixels / total, 2) if total else "-"
 
 
 def _fixed(value: float) -> str:

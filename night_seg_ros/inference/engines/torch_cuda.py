@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from night_seg_ros.inference.frame_network import FrameNetwork, fields_of, overlay
+from night_seg_ros.inference.colours import overlay_tensors
+from night_seg_ros.inference.frame_network import FrameNetwork, fields_of
 from night_seg_ros.models.output import SegmentationOutput
 
 GRAPHS = 8  # each holds its frames and outputs on the device; what the network needs in between, all share
@@ -92,7 +93,7 @@ class CudaFrames:
             found = self._network.finish(self._run(bgr), bgr, fields_of(outputs), size)
             images = {name: image for name, image in found.images.items() if name in outputs}
             if "overlay" in outputs:
-                images["overlay"] = overlay(bgr, found.images["labels"], alpha)
+                images["overlay"] = overlay_tensors(bgr, found.images["labels"], alpha)
             downloaded, done = self._download(images)
             self._in_flight.append(done)
         return downloaded, found.own_exposure, done

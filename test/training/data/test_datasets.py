@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.label_files import ENCODE, HEIGHT, WIDTH, colours, image, label_ids, save, train_ids
 
+from night_seg_ros.common.files import InputError
 from night_seg_ros.training.data.datasets import DATASETS, FolderDataset, open_dataset
 from night_seg_ros.training.data.label_files import DataError
 from night_seg_ros.training.data.pairs import DarkZurichPairs
@@ -263,7 +264,7 @@ def test_dark_zurich_pairs(tmp_path: Path) -> None:
         listed.write_text(text)
         with pytest.raises(DataError, match=message):
             DarkZurichPairs(tmp_path, listed)
-    with pytest.raises(DataError, match=r"none\.csv can't be read: No such file"):
+    with pytest.raises(InputError, match=r"none\.csv can't be read: No such file"):
         DarkZurichPairs(tmp_path, tmp_path / "none.csv")
 
 
