@@ -45,6 +45,7 @@ from night_seg_ros.models.checkpoint import save_checkpoint
 from night_seg_ros.nodes.frame_statistics import STAGES
 from night_seg_ros.nodes.parameters import check_value
 from night_seg_ros.nodes.processes import NodeError, NodeProcesses
+from night_seg_ros.nodes.segment_parameters import PARAMETERS
 
 START_S = 180.0  # importing torch from a cold, slow disk takes its time
 END_S = 120.0  # a slow network has frames to finish
@@ -214,7 +215,7 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         NodeError: see ``run_node``.
         ValueError: the options can't be used; see ``open_network``, ``read_frames``.
     """
-    check_value("batch_deadline", options.batch_deadline)
+    check_value(PARAMETERS, "batch_deadline", options.batch_deadline)
     device = prepare_device(options)
     network, input_size, name = open_network(options)
     built: Any = network.build_arguments
