@@ -32,7 +32,7 @@ ALL_HEARD = "/bench/all_heard"
 _SETTLE_S = 0.5
 
 
-class Cameras(Node):
+class PublishNode(Node):
     """Publishes on several topics at once.
 
     Args:
@@ -41,7 +41,7 @@ class Cameras(Node):
     """
 
     def __init__(self, topics: list[str], frames: np.ndarray) -> None:
-        super().__init__("cameras")
+        super().__init__("publish_node")
         self._messages = [
             serialize_message(array_to_image(bgr, "bgr8", Header(frame_id="camera"))) for bgr in frames
         ]
@@ -123,9 +123,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     rclpy.init(args=[])
     try:
-        cameras = Cameras(options.camera, np.load(options.frames, mmap_mode="r"))
-        warm_up = cameras.warm_up(options.rate, options.timeout)
-        stamps = cameras.publish(options.rate, options.seconds)
+        node = PublishNode(options.camera, np.load(options.frames, mmap_mode="r"))
+        warm_up = node.warm_up(options.rate, options.timeout)
+        stamps = node.publish(options.rate, options.seconds)
         write_json(options.sent, {"warm_up": warm_up, "stamps": stamps})
     except (KeyboardInterrupt, ExternalShutdownException):
         return 130

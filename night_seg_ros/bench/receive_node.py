@@ -36,7 +36,7 @@ _QUIET_S = 3.0  # of silence at the end: three times the period of the diagnosti
 _SAMPLE_S = 0.5  # from one look at the memory to the next
 
 
-class Listener(Node):
+class ReceiveNode(Node):
     """Collects what ``received`` holds; ``done`` becomes true at the end.
 
     Args:
@@ -52,7 +52,7 @@ class Listener(Node):
     """
 
     def __init__(self, topics: dict[str, str], process: int, keep: int) -> None:
-        super().__init__("listener")
+        super().__init__("receive_node")
         self.received: dict[str, Any] = {
             "answers": {topic: [] for topic in topics},
             "memory": [],
@@ -121,12 +121,12 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     rclpy.init(args=[])
     try:
-        listener = Listener(dict(options.camera), options.process, options.keep)
-        while not listener.done:
-            rclpy.spin_once(listener, timeout_sec=0.2)
-        write_json(options.received, listener.received)
-        images = [image_to_bgr(deserialize_message(data, Image))[:, :, 0] for data in listener.labels]
-        np.savez(options.labels, stamps=[read_stamp(data) for data in listener.labels], labels=images)
+        node = ReceiveNode(dict(options.camera), options.process, options.keep)
+        while not node.done:
+            rclpy.spin_once(node, timeout_sec=0.2)
+        write_json(options.received, node.received)
+        images = [image_to_bgr(deserialize_message(data, Image))[:, :, 0] for data in node.labels]
+        np.savez(options.labels, stamps=[read_stamp(data) for data in node.labels], labels=images)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 130
     finally:

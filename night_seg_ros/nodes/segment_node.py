@@ -44,7 +44,7 @@ from rclpy.utilities import ok, try_shutdown
 
 from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.nodes.camera import Arrival, Camera, Frame, Result, make_status
+from night_seg_ros.nodes.camera import Arrival, Camera, CameraFrame, Result, make_status
 from night_seg_ros.nodes.declaration import check_parameters, declare_parameters, read_parameter
 from night_seg_ros.nodes.newest_worker import NewestWorker
 from night_seg_ros.nodes.parameters import check_value
@@ -239,7 +239,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
             self._warm_up(frames)
             self._segment_frames(frames)
 
-    def _warm_up(self, frames: list[Frame]) -> None:
+    def _warm_up(self, frames: list[CameraFrame]) -> None:
         """Before the first frame of a camera: be ready for batches with the others of its size.
 
         Not for a size that it takes later: the other cameras would have to wait for that.
@@ -265,7 +265,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
                     f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
                 )
 
-    def _segment_frames(self, frames: list[Frame]) -> None:
+    def _segment_frames(self, frames: list[CameraFrame]) -> None:
         """Run the network on frames together; where that fails, on each alone."""
         segmenter = self._segmenter
         assert segmenter is not None  # no frame comes in before configure or after _stop
