@@ -34,7 +34,7 @@ from night_seg_ros.commands.replay_report import (
     write_video,
 )
 from night_seg_ros.common.files import write_bytes, write_json
-from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.options import add_device_option, add_weights_options, chosen_weights
 from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.media.sources import (
     CAMERA_INFO,
@@ -263,7 +263,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)"
     )
     add_weights_options(parser, "checkpoint (.safetensors) or .onnx program")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    add_device_option(parser)
     parser.add_argument("--topic", default="", help="image topic of a bag that has several")
     parser.add_argument(
         "--seconds",
