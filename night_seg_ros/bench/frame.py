@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -24,25 +25,17 @@ from night_seg_ros.bench.measuring import (
     describe_device,
     format_device,
     format_stages,
+    measure_arithmetic,
     measure_stages,
 )
 from night_seg_ros.bench.options import (
-    add_frame_options,
-    add_network_options,
-    add_run_options,
-    batches_of,
+    add_batch_options,
     open_network,
     prepare_device,
-    read_frames,
+    read_batches,
+    save_result,
 )
-from night_seg_ros.common.files import write_json
-from night_seg_ros.common.timing import (
-    count_network_flop,
-    format_arithmetic,
-    format_speed,
-    judge_arithmetic,
-    matrix_peak,
-)
+from night_seg_ros.common.timing import format_arithmetic, format_speed
 from night_seg_ros.inference.engines.torch_cuda import kernels
 from night_seg_ros.inference.label_map import predict_labels
 from night_seg_ros.inference.preprocess import InputSize, network_size
@@ -79,31 +72,25 @@ def bench_frame(
     """
     segmenter = Segmenter(network, device=device, precision=precision, input_size=input_size)
     height, width, _ = batches[0][0].shape
-    segmenter.warm_up((height, width), len(batches[0]))
+    size = (height, width)
+    segmenter.warm_up(size, len(batches[0]))
     plain_network = copy.deepcopy(network).to(segmenter.device)
     plain = PlainSegmenter(plain_network, input_size)
     authors = PlainSegmenter(plain_network, input_size, numpy_argmax=True)
-
-    def ours(batch: list[np.ndarray]) -> list[np.ndarray | None]:
-        return [segmentation.labels for segmentation in segmenter(batch, ("labels",))]
-
-    def through_all(segment: Callable[[list[np.ndarray]], Any]) -> Callable[[], Any]:
-        source = cycle(batches)
-        return lambda: segment(next(source))
-
+    ours = partial(_labels, segmenter)
     speed = compare_speed(
-        {"ours": through_all(ours), "plain": through_all(plain), "authors": through_all(authors)},
+        {
+            "ours": _through_all(batches, ours),
+            "plain": _through_all(batches, plain),
+            "authors": _through_all(batches, authors),
+        },
         images=len(batches[0]),
         rounds=rounds,
         repeats=repeats,
         device=segmenter.device,
     )
-    size = (height, width)
-    stages = {
-        "ours": our_stages(segmenter, size),
-        "plain": plain.stages(size),
-        "authors": authors.stages(size),
-    }
+    stages = {"ours": our_stages(segmenter, size)}
+    stages |= {"plain": plain.stages(size), "authors": authors.stages(size)}
     with torch.inference_mode():
         stage_times = {
             name: measure_stages(each, batches[0], rounds * repeats, segmenter.device)
@@ -119,13 +106,27 @@ def bench_frame(
         "batch": len(batches[0]),
         "speed": speed,
         "stages": stage_times,
-        **judge_arithmetic(
-            count_network_flop(network, len(batches[0]), *seen),
-            speed["ours"]["latency"]["median_ms"] / 1000,
-            matrix_peak(segmenter.device, PRECISIONS[segmenter.precision]),
+        **measure_arithmetic(
+            network,
+            (len(batches[0]), *seen),
+            speed["ours"]["latency"]["median_ms"],
+            segmenter.device,
+            PRECISIONS[segmenter.precision],
         ),
         "agreement": float(np.mean([np.array(ours(batch)) == plain(batch) for batch in batches])),
     }
+
+
+def _labels(segmenter: Segmenter, batch: list[np.ndarray]) -> list[np.ndarray | None]:
+    return [segmentation.labels for segmentation in segmenter(batch, ("labels",))]
+
+
+def _through_all(
+    batches: list[list[np.ndarray]], segment: Callable[[list[np.ndarray]], Any]
+) -> Callable[[], Any]:
+    """A function that segments the next batch at each call."""
+    source = cycle(batches)
+    return lambda: segment(next(source))
 
 
 def our_stages(segmenter: Segmenter, size: tuple[int, int]) -> Stages:
@@ -164,9 +165,7 @@ def main(argv: list[str]) -> int:
         description="Measure the way from a frame in memory, (H, W, 3) uint8, to its labels: ours, plain "
         "PyTorch, and with logits that go to NumPy, as the methods' authors wrote it.",
     )
-    add_network_options(parser)
-    add_frame_options(parser)
-    add_run_options(parser)
+    add_batch_options(parser)
     parser.add_argument(
         "--sweep",
         type=Path,
@@ -186,7 +185,7 @@ def main(argv: list[str]) -> int:
         result = bench_frame(
             network,
             input_size,
-            batches_of(read_frames(options.frames, (height, width)), options.batch),
+            read_batches(options, (height, width)),
             device=str(device),
             precision=options.precision,
             rounds=options.rounds,
@@ -196,8 +195,7 @@ def main(argv: list[str]) -> int:
         print(_format(results[-1]))
     if options.sweep:
         draw_frames(options.sweep, results)
-    if options.json:
-        write_json(options.json, {"sweep": results} if options.sweep else results[0])
+    save_result(options, {"sweep": results} if options.sweep else results[0])
     return 0
 
 

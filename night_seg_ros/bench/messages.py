@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,8 +14,13 @@ from rosbags.image import image as rosbags_image
 from tqdm import tqdm
 
 from night_seg_ros.bench.measuring import compare_speed, describe_device
-from night_seg_ros.bench.options import add_frame_options, add_turn_options, read_frames
-from night_seg_ros.common.files import write_json
+from night_seg_ros.bench.options import (
+    add_frame_options,
+    add_json_option,
+    add_turn_options,
+    read_frames,
+    save_result,
+)
 from night_seg_ros.media.conversion import (
     ENCODINGS,
     array_to_image,
@@ -101,7 +105,7 @@ def main(argv: list[str]) -> int:
     )
     add_frame_options(parser)
     add_turn_options(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+    add_json_option(parser)
     options = parser.parse_args(argv)
     height, width = options.frame_size
     if height % 2 or width % 2:
@@ -109,8 +113,7 @@ def main(argv: list[str]) -> int:
     (bgr, *_) = read_frames(options.frames, (height, width))
     result = bench_messages(bgr, rounds=options.rounds, repeats=options.repeats)
     print(_format(result))
-    if options.json:
-        write_json(options.json, result)
+    save_result(options, result)
     return 0
 
 

@@ -18,16 +18,15 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from std_msgs.msg import Empty
 
 from night_seg_ros.bench.process_memory import resident_memory
 from night_seg_ros.bench.publish_node import ALL_HEARD
+from night_seg_ros.bench.shared_node import add_cameras_option, run_process
 from night_seg_ros.common.files import write_json
 from night_seg_ros.media.conversion import image_to_bgr
 from night_seg_ros.media.sources import read_stamp
@@ -110,28 +109,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--keep", type=int, required=True, metavar="N", help="how many of these")
     parser.add_argument("--process", type=int, required=True, metavar="PID", help="of the node")
-    parser.add_argument(
-        "--camera",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("IMAGE", "LABELS"),
-        help="topics of a camera's images and of their labels",
-    )
+    add_cameras_option(parser)
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    rclpy.init(args=[])
-    try:
+
+    def work() -> None:
         node = ReceiveNode(dict(options.camera), options.process, options.keep)
         while not node.done:
             rclpy.spin_once(node, timeout_sec=0.2)
         write_json(options.received, node.received)
         images = [image_to_bgr(deserialize_message(data, Image))[:, :, 0] for data in node.labels]
         np.savez(options.labels, stamps=[read_stamp(data) for data in node.labels], labels=images)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        try_shutdown()
-    return 0
+
+    return run_process(work)
 
 
 if __name__ == "__main__":

@@ -249,7 +249,7 @@ def test_a_vehicle_has_no_training_packages(bench, monkeypatch, tmp_path: Path, 
         bench(name)
     for arguments, package in (
         (["frame", "--sweep", str(tmp_path / "sweep.png")], "matplotlib"),
-        (["train", "egnet"], "jsonargparse"),
+        (["train", "egnet"], "lightning"),
     ):
         assert main(["bench", *arguments]) == 1
         error = capsys.readouterr().err
