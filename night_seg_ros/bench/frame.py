@@ -44,6 +44,9 @@ from night_seg_ros.models.output import SegmentationOutput
 
 SWEEP = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the frame's height and width: of 1080p, also 360p, 540p and 720p
 
+Way = Callable[[list[np.ndarray]], Any]
+"""From a batch of frames to their labels."""
+
 
 def bench_frame(
     network: nn.Module,
@@ -74,23 +77,17 @@ def bench_frame(
     height, width, _ = batches[0][0].shape
     size = (height, width)
     segmenter.warm_up(size, len(batches[0]))
-    plain_network = copy.deepcopy(network).to(segmenter.device)
-    plain = PlainSegmenter(plain_network, input_size)
-    authors = PlainSegmenter(plain_network, input_size, numpy_argmax=True)
-    ours = partial(_labels, segmenter)
+    baselines = _baselines(network, input_size, segmenter.device)
+    ways: dict[str, Way] = {"ours": partial(_labels, segmenter), **baselines}
     speed = compare_speed(
-        {
-            "ours": _through_all(batches, ours),
-            "plain": _through_all(batches, plain),
-            "authors": _through_all(batches, authors),
-        },
+        {name: _through_all(batches, way) for name, way in ways.items()},
         images=len(batches[0]),
         rounds=rounds,
         repeats=repeats,
         device=segmenter.device,
     )
     stages = {"ours": our_stages(segmenter, size)}
-    stages |= {"plain": plain.stages(size), "authors": authors.stages(size)}
+    stages |= {name: baseline.stages(size) for name, baseline in baselines.items()}
     with torch.inference_mode():
         stage_times = {
             name: measure_stages(each, batches[0], rounds * repeats, segmenter.device)
@@ -113,7 +110,18 @@ def bench_frame(
             segmenter.device,
             PRECISIONS[segmenter.precision],
         ),
-        "agreement": float(np.mean([np.array(ours(batch)) == plain(batch) for batch in batches])),
+        "agreement": float(
+            np.mean([np.array(ways["ours"](batch)) == ways["plain"](batch) for batch in batches])
+        ),
+    }
+
+
+def _baselines(network: nn.Module, input_size: InputSize, device: torch.device) -> dict[str, PlainSegmenter]:
+    """By name; they share a copy of the network."""
+    network = copy.deepcopy(network).to(device)
+    return {
+        "plain": PlainSegmenter(network, input_size),
+        "authors": PlainSegmenter(network, input_size, numpy_argmax=True),
     }
 
 
@@ -121,12 +129,10 @@ def _labels(segmenter: Segmenter, batch: list[np.ndarray]) -> list[np.ndarray | 
     return [segmentation.labels for segmentation in segmenter(batch, ("labels",))]
 
 
-def _through_all(
-    batches: list[list[np.ndarray]], segment: Callable[[list[np.ndarray]], Any]
-) -> Callable[[], Any]:
+def _through_all(batches: list[list[np.ndarray]], way: Way) -> Callable[[], Any]:
     """A function that segments the next batch at each call."""
     source = cycle(batches)
-    return lambda: segment(next(source))
+    return lambda: way(next(source))
 
 
 def our_stages(segmenter: Segmenter, size: tuple[int, int]) -> Stages:

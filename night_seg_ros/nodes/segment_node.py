@@ -255,15 +255,18 @@ class SegmentNode(LifecycleNodeMixin, Node):
             if camera in self._warm:
                 continue
             self._warm.append(camera)
-            if segmenter.device.type != "cuda":  # where the first run takes no longer than this one would
-                continue
-            batch = sum(each.size == size for each in self._warm)
-            try:
-                segmenter.warm_up(size, batch)
-            except Exception as error:  # as where memory is short: frames may still go one by one
-                self.get_logger().warning(
-                    f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
-                )
+            if segmenter.device.type == "cuda":  # elsewhere the first run takes no longer than this one would
+                self._warm_up_batch(segmenter, size)
+
+    def _warm_up_batch(self, segmenter: Segmenter, size: tuple[int, int]) -> None:
+        """For all warm cameras of this size together."""
+        batch = sum(each.size == size for each in self._warm)
+        try:
+            segmenter.warm_up(size, batch)
+        except Exception as error:  # as where memory is short: frames may still go one by one
+            self.get_logger().warning(
+                f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
+            )
 
     def _segment_frames(self, frames: list[CameraFrame]) -> None:
         """Run the network on frames together; where that fails, on each alone."""

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is missing: source ROS 2 or install .[ros]")
 
-from night_seg_ros.bench.node import format_nodes, summarise
+from night_seg_ros.bench.node_figures import format_nodes, summarise
 from night_seg_ros.cli import main
 from night_seg_ros.nodes.processes import NodeError
 
