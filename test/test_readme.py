@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from night_seg_ros.cli import COMMANDS
-from night_seg_ros.nodes.parameters import PARAMETERS
+from night_seg_ros.nodes import play_parameters, segment_parameters
+from night_seg_ros.nodes.parameters import Parameters
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -33,15 +34,15 @@ def shown(default: Any) -> str:
     return str(default) if default not in ("", []) else "empty"
 
 
-def test_parameters_of_segment_node() -> None:
-    assert table("Parameters of segment_node") == {name: shown(p.default) for name, p in PARAMETERS.items()}
-
-
-def test_parameters_of_play_node() -> None:
-    pytest.importorskip("rclpy", reason="play_node needs rclpy")
-    from night_seg_ros.nodes import play_node
-
-    assert table("play_node") == {name: shown(default) for name, (default, _) in play_node.PARAMETERS.items()}
+@pytest.mark.parametrize(
+    ("heading", "parameters"),
+    [
+        ("Parameters of segment_node", segment_parameters.PARAMETERS),
+        ("play_node", play_parameters.PARAMETERS),
+    ],
+)
+def test_parameters(heading: str, parameters: Parameters) -> None:
+    assert table(heading) == {name: shown(parameter.default) for name, parameter in parameters.items()}
 
 
 def test_launch_arguments() -> None:

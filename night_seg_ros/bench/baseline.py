@@ -23,7 +23,7 @@ class PlainSegmenter:
 
     Args:
         network: of ``build_model``, in evaluation mode, on the device where it shall compute.
-        input_size: at which it sees a frame, see ``models.inference.InputSize``.
+        input_size: at which it sees a frame, see ``inference.preprocess.InputSize``.
         numpy_argmax: download the upsampled logits and let NumPy find the labels, as the methods' authors
             do, in place of labels found on the device.
     """

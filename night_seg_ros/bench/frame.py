@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -24,26 +25,18 @@ from night_seg_ros.bench.measuring import (
     describe_device,
     format_device,
     format_stages,
+    measure_arithmetic,
     measure_stages,
 )
 from night_seg_ros.bench.options import (
-    add_frame_options,
-    add_network_options,
-    add_run_options,
-    batches_of,
+    add_batch_options,
     open_network,
     prepare_device,
-    read_frames,
+    read_batches,
+    save_result,
 )
-from night_seg_ros.common.files import write_json
 from night_seg_ros.common.tables import percent
-from night_seg_ros.common.timing import (
-    count_network_flop,
-    format_arithmetic,
-    format_speed,
-    judge_arithmetic,
-    matrix_peak,
-)
+from night_seg_ros.common.timing import format_arithmetic, format_speed
 from night_seg_ros.inference.engines.torch_cuda import kernels
 from night_seg_ros.inference.label_map import predict_labels
 from night_seg_ros.inference.preprocess import InputSize, network_size
@@ -51,6 +44,9 @@ from night_seg_ros.inference.segmenter import PRECISIONS, Segmenter
 from night_seg_ros.models.output import SegmentationOutput
 
 SWEEP = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the frame's height and width: of 1080p, also 360p, 540p and 720p
+
+Way = Callable[[list[np.ndarray]], Any]
+"""From a batch of frames to their labels."""
 
 
 def bench_frame(
@@ -80,31 +76,19 @@ def bench_frame(
     """
     segmenter = Segmenter(network, device=device, precision=precision, input_size=input_size)
     height, width, _ = batches[0][0].shape
-    segmenter.warm_up((height, width), len(batches[0]))
-    plain_network = copy.deepcopy(network).to(segmenter.device)
-    plain = PlainSegmenter(plain_network, input_size)
-    authors = PlainSegmenter(plain_network, input_size, numpy_argmax=True)
-
-    def ours(batch: list[np.ndarray]) -> list[np.ndarray | None]:
-        return [segmentation.labels for segmentation in segmenter(batch, ("labels",))]
-
-    def through_all(segment: Callable[[list[np.ndarray]], Any]) -> Callable[[], Any]:
-        source = cycle(batches)
-        return lambda: segment(next(source))
-
+    size = (height, width)
+    segmenter.warm_up(size, len(batches[0]))
+    baselines = _baselines(network, input_size, segmenter.device)
+    ways: dict[str, Way] = {"ours": partial(_labels, segmenter), **baselines}
     speed = compare_speed(
-        {"ours": through_all(ours), "plain": through_all(plain), "authors": through_all(authors)},
+        {name: _through_all(batches, way) for name, way in ways.items()},
         images=len(batches[0]),
         rounds=rounds,
         repeats=repeats,
         device=segmenter.device,
     )
-    size = (height, width)
-    stages = {
-        "ours": our_stages(segmenter, size),
-        "plain": plain.stages(size),
-        "authors": authors.stages(size),
-    }
+    stages = {"ours": our_stages(segmenter, size)}
+    stages |= {name: baseline.stages(size) for name, baseline in baselines.items()}
     with torch.inference_mode():
         stage_times = {
             name: measure_stages(each, batches[0], rounds * repeats, segmenter.device)
@@ -120,13 +104,36 @@ def bench_frame(
         "batch": len(batches[0]),
         "speed": speed,
         "stages": stage_times,
-        **judge_arithmetic(
-            count_network_flop(network, len(batches[0]), *seen),
-            speed["ours"]["latency"]["median_ms"] / 1000,
-            matrix_peak(segmenter.device, PRECISIONS[segmenter.precision]),
+        **measure_arithmetic(
+            network,
+            (len(batches[0]), *seen),
+            speed["ours"]["latency"]["median_ms"],
+            segmenter.device,
+            PRECISIONS[segmenter.precision],
         ),
-        "agreement": float(np.mean([np.array(ours(batch)) == plain(batch) for batch in batches])),
+        "agreement": float(
+            np.mean([np.array(ways["ours"](batch)) == ways["plain"](batch) for batch in batches])
+        ),
     }
+
+
+def _baselines(network: nn.Module, input_size: InputSize, device: torch.device) -> dict[str, PlainSegmenter]:
+    """By name; they share a copy of the network."""
+    network = copy.deepcopy(network).to(device)
+    return {
+        "plain": PlainSegmenter(network, input_size),
+        "authors": PlainSegmenter(network, input_size, numpy_argmax=True),
+    }
+
+
+def _labels(segmenter: Segmenter, batch: list[np.ndarray]) -> list[np.ndarray | None]:
+    return [segmentation.labels for segmentation in segmenter(batch, ("labels",))]
+
+
+def _through_all(batches: list[list[np.ndarray]], way: Way) -> Callable[[], Any]:
+    """A function that segments the next batch at each call."""
+    source = cycle(batches)
+    return lambda: way(next(source))
 
 
 def our_stages(segmenter: Segmenter, size: tuple[int, int]) -> Stages:
@@ -165,9 +172,7 @@ def main(argv: list[str]) -> int:
         description="Measure the way from a frame in memory, (H, W, 3) uint8, to its labels: ours, plain "
         "PyTorch, and with logits that go to NumPy, as the methods' authors wrote it.",
     )
-    add_network_options(parser)
-    add_frame_options(parser)
-    add_run_options(parser)
+    add_batch_options(parser)
     parser.add_argument(
         "--sweep",
         type=Path,
@@ -187,7 +192,7 @@ def main(argv: list[str]) -> int:
         result = bench_frame(
             network,
             input_size,
-            batches_of(read_frames(options.frames, (height, width)), options.batch),
+            read_batches(options, (height, width)),
             device=str(device),
             precision=options.precision,
             rounds=options.rounds,
@@ -197,8 +202,7 @@ def main(argv: list[str]) -> int:
         print(_format(results[-1]))
     if options.sweep:
         draw_frames(options.sweep, results)
-    if options.json:
-        write_json(options.json, {"sweep": results} if options.sweep else results[0])
+    save_result(options, {"sweep": results} if options.sweep else results[0])
     return 0
 
 

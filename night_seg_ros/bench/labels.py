@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.bench.baseline import plain_confidence, plain_labels
 from night_seg_ros.bench.measuring import compare_speed, describe_device, format_device
-from night_seg_ros.bench.options import add_run_options, prepare_device, side
-from night_seg_ros.common.files import write_json
+from night_seg_ros.bench.options import add_run_options, prepare_device, save_result, side
 from night_seg_ros.common.tables import percent
 from night_seg_ros.common.timing import format_speed
 from night_seg_ros.inference.label_map import predict_labels
@@ -103,8 +102,7 @@ def main(argv: list[str]) -> int:
         repeats=options.repeats,
     )
     print(_format(result))
-    if options.json:
-        write_json(options.json, result)
+    save_result(options, result)
     return 0
 
 

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from night_seg_ros.bench.process_memory import resident_memory
 from night_seg_ros.common.timing import (
     WARM_UP,
+    count_network_flop,
     device_name,
+    judge_arithmetic,
+    matrix_peak,
     peak_memory,
     seconds_per_call,
     summarise,
@@ -117,6 +121,24 @@ def describe_device(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "peak_memory_mib": peak_memory(device) / 2**20,
     }
+
+
+def measure_arithmetic(
+    network: nn.Module,
+    shape: tuple[int, int, int],
+    milliseconds: float,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> dict[str, float]:
+    """What ``judge_arithmetic`` gives of a network's operations, by a matrix product on the device.
+
+    Args:
+        shape: images, height and width of a call.
+        milliseconds: of a call.
+        dtype: of the matrix product.
+    """
+    flop = count_network_flop(network, *shape)
+    return judge_arithmetic(flop, milliseconds / 1000, matrix_peak(device, dtype))
 
 
 def format_device(result: Mapping[str, Any]) -> str:

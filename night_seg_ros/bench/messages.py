@@ -5,26 +5,29 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from rosbags.image import image as rosbags_image
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 from tqdm import tqdm
 
 from night_seg_ros.bench.measuring import compare_speed, describe_device
-from night_seg_ros.bench.options import add_frame_options, add_turn_options, read_frames
-from night_seg_ros.common.files import write_json
+from night_seg_ros.bench.options import (
+    add_frame_options,
+    add_json_option,
+    add_turn_options,
+    read_frames,
+    save_result,
+)
 from night_seg_ros.media.conversion import (
     ENCODINGS,
     array_to_image,
     array_to_jpeg,
     compressed_to_bgr,
     image_to_bgr,
+    sample_image,
 )
 
 CPU = torch.device("cpu")
@@ -61,46 +64,35 @@ def ways_in(bgr: np.ndarray) -> dict[str, Way]:
     """From messages of each encoding, and from JPEG, to BGR pixels."""
     ways: dict[str, Way] = {}
     for encoding in ENCODINGS:
-        message, for_plain = image_message(bgr, encoding), image_message(bgr, encoding)
+        message, for_plain = sample_image(bgr, encoding), sample_image(bgr, encoding)
         for_plain.height = len(message.data) // message.step  # it takes the colour plane of nv12 for rows
         plain = partial(rosbags_image.message_to_cvimage, for_plain, "bgr8")
         ways[encoding] = partial(image_to_bgr, message), plain
-    jpeg = array_to_jpeg(bgr, Header())
+    jpeg = array_to_jpeg(bgr, sample_image(bgr, "bgr8").header)
     plain = partial(rosbags_image.compressed_image_to_cvimage, jpeg, "bgr8")
     return {**ways, "jpeg": (partial(compressed_to_bgr, jpeg), plain)}
 
 
 def ways_out(bgr: np.ndarray) -> dict[str, Way]:
     """From labels and from a coloured overlay to messages."""
-    return {
-        f"to {encoding}": (
-            partial(array_to_image, pixels, encoding, Header()),
-            partial(_message_of_bytes, pixels, encoding),
-        )
-        for pixels, encoding in ((bgr[:, :, 0].copy(), "mono8"), (bgr, "bgr8"))
-    }
+    ways: dict[str, Way] = {}
+    for pixels, encoding in ((bgr[:, :, 0].copy(), "mono8"), (bgr, "bgr8")):
+        like = sample_image(bgr, encoding)
+        ours = partial(array_to_image, pixels, encoding, like.header)
+        ways[f"to {encoding}"] = ours, partial(_message_of_bytes, pixels, like)
+    return ways
 
 
-def image_message(bgr: np.ndarray, encoding: str) -> Image:
-    """A message of this size and encoding, filled with bytes of the frame, whatever they then show."""
-    height, width, _ = bgr.shape
-    bits, _, _, channels = rosbags_image.to_cvtype(encoding)
-    step = width * channels * bits // 8
-    rows = height * 3 // 2 if encoding == "nv12" else height
-    message = array_to_image(np.resize(bgr, (rows, step)), encoding, Header())
-    message.height, message.width = height, width
-    return message
-
-
-def _message_of_bytes(pixels: np.ndarray, encoding: str) -> Image:
-    message = Image(header=Header(), height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
+def _message_of_bytes(pixels: np.ndarray, like: Any) -> Any:
+    """A message of the type, size and encoding of another one, whose data are given as bytes."""
+    message = type(like)(header=like.header, height=like.height, width=like.width, encoding=like.encoding)
     message.step = pixels[0].size
     message.data = pixels.tobytes()
     return message
 
 
 def _values(result: Any) -> np.ndarray:
-    return np.frombuffer(result.data, np.uint8) if isinstance(result, Image) else result
+    return result if isinstance(result, np.ndarray) else np.frombuffer(result.data, np.uint8)
 
 
 def main(argv: list[str]) -> int:
@@ -113,7 +105,7 @@ def main(argv: list[str]) -> int:
     )
     add_frame_options(parser)
     add_turn_options(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+    add_json_option(parser)
     options = parser.parse_args(argv)
     height, width = options.frame_size
     if height % 2 or width % 2:
@@ -121,8 +113,7 @@ def main(argv: list[str]) -> int:
     (bgr, *_) = read_frames(options.frames, (height, width))
     result = bench_messages(bgr, rounds=options.rounds, repeats=options.repeats)
     print(_format(result))
-    if options.json:
-        write_json(options.json, result)
+    save_result(options, result)
     return 0
 
 

@@ -11,25 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from night_seg_ros.bench.measuring import compare_speed, describe_device, format_device
+from night_seg_ros.bench.measuring import compare_speed, describe_device, format_device, measure_arithmetic
 from night_seg_ros.bench.options import (
-    add_frame_options,
-    add_network_options,
-    add_run_options,
-    batches_of,
+    add_batch_options,
     open_network,
     prepare_device,
-    read_frames,
+    read_batches,
+    save_result,
 )
-from night_seg_ros.common.files import write_json
 from night_seg_ros.common.tables import percent
-from night_seg_ros.common.timing import (
-    count_network_flop,
-    format_arithmetic,
-    format_speed,
-    judge_arithmetic,
-    matrix_peak,
-)
+from night_seg_ros.common.timing import format_arithmetic, format_speed
 from night_seg_ros.inference.engines.torch_cuda import kernels
 from night_seg_ros.inference.preprocess import InputSize, preprocess
 from night_seg_ros.inference.segmenter import PRECISIONS, Segmenter, choose_precision
@@ -91,10 +82,7 @@ def bench_network(
     dtype = PRECISIONS[precision]
     plain = copy.deepcopy(network).to(device)
     ours = Segmenter(network, device=str(device), precision=precision).network.network
-    images = []
-    for batch in batches:
-        bgr = torch.from_numpy(np.stack(batch)).to(device)
-        images.append(preprocess(bgr.permute(0, 3, 1, 2).flip(1), input_size))
+    images = [_network_input(batch, input_size, device) for batch in batches]
     wide = images[0].contiguous()
     speed = compare_speed(
         {"ours": PreparedRun(ours, images[0].to(dtype)), "plain": lambda: plain(wide)},
@@ -104,26 +92,35 @@ def bench_network(
         device=device,
     )
     where = describe_device(device)  # before more memory is taken
-    peak = matrix_peak(device, dtype)
+    batch, _, height, width = wide.shape
+    arithmetic = measure_arithmetic(
+        network, (batch, height, width), speed["ours"]["latency"]["median_ms"], device, dtype
+    )
+    return {
+        **where,
+        "precision": precision,
+        "network_size": [height, width],
+        "batch": batch,
+        "speed": speed,
+        **arithmetic,
+        "agreement": _agreement(ours, plain, images, dtype),
+    }
+
+
+def _network_input(batch: list[np.ndarray], input_size: InputSize, device: torch.device) -> Tensor:
+    bgr = torch.from_numpy(np.stack(batch)).to(device)
+    return preprocess(bgr.permute(0, 3, 1, 2).flip(1), input_size)
+
+
+def _agreement(ours: nn.Module, plain: nn.Module, images: list[Tensor], dtype: torch.dtype) -> float:
+    """Share of the logits' places where the same class leads; ours gets the images in its dtype."""
     with kernels(choose_fastest=False):
         found = [ours(image.to(dtype)).logits.argmax(dim=1) for image in images]
     equal = [
         (classes == plain(image.contiguous()).logits.argmax(dim=1)).float().mean().item()
         for classes, image in zip(found, images, strict=True)
     ]
-    return {
-        **where,
-        "precision": precision,
-        "network_size": list(wide.shape[-2:]),
-        "batch": len(wide),
-        "speed": speed,
-        **judge_arithmetic(
-            count_network_flop(network, *wide.shape[:1], *wide.shape[2:]),
-            speed["ours"]["latency"]["median_ms"] / 1000,
-            peak,
-        ),
-        "agreement": statistics.fmean(equal),
-    }
+    return statistics.fmean(equal)
 
 
 def main(argv: list[str]) -> int:
@@ -133,16 +130,14 @@ def main(argv: list[str]) -> int:
         description="Measure the network alone, from its normalised input on the device to its logits: as it "
         "is prepared for inference, against the same network in float32 as PyTorch runs it by default.",
     )
-    add_network_options(parser)
-    add_frame_options(parser)
-    add_run_options(parser)
+    add_batch_options(parser)
     options = parser.parse_args(argv)
     device = prepare_device(options)
     network, input_size, name = open_network(options)
     result = bench_network(
         network,
         input_size,
-        batches_of(read_frames(options.frames, tuple(options.frame_size)), options.batch),
+        read_batches(options, tuple(options.frame_size)),
         device=device,
         precision=choose_precision(options.precision, device),
         rounds=options.rounds,
@@ -150,8 +145,7 @@ def main(argv: list[str]) -> int:
     )
     result = {"network": name, **result}
     print(_format(result))
-    if options.json:
-        write_json(options.json, result)
+    save_result(options, result)
     return 0
 
 

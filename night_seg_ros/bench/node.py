@@ -12,12 +12,15 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
+from night_seg_ros.bench.node_figures import Run, compare_nodes, format_nodes, summarise
 from night_seg_ros.bench.options import (
     add_device_options,
     add_frame_options,
@@ -27,51 +30,49 @@ from night_seg_ros.bench.options import (
     positive_int,
     prepare_device,
     read_frames,
+    save_result,
 )
-from night_seg_ros.common.files import write_json
-from night_seg_ros.common.latency import percentiles
-from night_seg_ros.common.tables import percent
 from night_seg_ros.common.timing import (
     count_network_flop,
     device_name,
-    format_arithmetic,
     judge_arithmetic,
     matrix_peak,
 )
 from night_seg_ros.inference.options import chosen_weights
-from night_seg_ros.inference.preprocess import network_size
+from night_seg_ros.inference.preprocess import InputSize, network_size
 from night_seg_ros.inference.segmenter import PRECISIONS, choose_precision
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import save_checkpoint
-from night_seg_ros.nodes.frame_statistics import STAGES
 from night_seg_ros.nodes.parameters import check_value
-from night_seg_ros.nodes.processes import NodeError, NodeProcesses
+from night_seg_ros.nodes.processes import START_S, NodeError, NodeProcesses, segment_node_arguments
+from night_seg_ros.nodes.segment_parameters import PARAMETERS
 
-START_S = 180.0  # importing torch from a cold, slow disk takes its time
 END_S = 120.0  # a slow network has frames to finish
-QUARTERS = 4
 
 
-def run_node(
-    work: Path,
-    module: str,
-    arguments: list[str],
-    topics: dict[str, str],
-    *,
-    frames: Path,
-    rate: float,
-    seconds: float,
-    threads: int | None,
-) -> tuple[dict[str, Any], dict[int, np.ndarray]]:
+@dataclass(frozen=True)
+class Traffic:
+    """What the cameras send, and for how long.
+
+    Attributes:
+        frames: .npy file of (N, H, W, 3) uint8 BGR.
+        topics: of the cameras' images -> of their labels.
+        rate: frames per second of each camera.
+        seconds: how long.
+    """
+
+    frames: Path
+    topics: dict[str, str]
+    rate: float
+    seconds: float
+
+
+def run_node(work: Path, module: str, arguments: list[str], traffic: Traffic, *, threads: int | None) -> Run:
     """Send frames through a node and see what comes back.
 
     Args:
         work: folder for logs and for what the processes write.
         module: the node's, with its ``arguments``.
-        topics: of the cameras' images -> of their labels.
-        frames: .npy file of (N, H, W, 3) uint8 BGR.
-        rate: frames per second of each camera.
-        seconds: how long.
         threads: of the node's work on the CPU.
 
     Returns:
@@ -81,118 +82,77 @@ def run_node(
     Raises:
         NodeError: a process failed or hung, or no labels came.
     """
-    cameras = [text for topic in topics for text in ("--camera", topic)]
-    pairs = [text for pair in topics.items() for text in ("--camera", *pair)]
     sent, received, labels = (
         work / f"{module}_{name}" for name in ("sent.json", "received.json", "labels.npz")
     )
-    count = len(np.load(frames, mmap_mode="r"))
-    publisher = [str(frames), str(sent), "--rate", str(rate), "--seconds", str(seconds)]
+    count = len(np.load(traffic.frames, mmap_mode="r"))
+    publisher = [str(traffic.frames), str(sent), "--timeout", str(START_S)]
+    publisher += ["--rate", str(traffic.rate), "--seconds", str(traffic.seconds)]
+    publisher += [text for topic in traffic.topics for text in ("--camera", topic)]
     with NodeProcesses(work) as processes:
         if threads:
             processes.environment["OMP_NUM_THREADS"] = str(threads)
         processes.start(module, arguments)
-        listener = [str(received), str(labels), "--keep", str(count)]
+        listener = [str(received), str(labels), "--keep", str(count), *_camera_arguments(traffic.topics)]
         listener += ["--process", str(processes.running[module].pid)]
-        processes.start("bench.receive_node", listener + pairs)
-        publisher += ["--timeout", str(START_S)]
-        processes.start("bench.publish_node", publisher + cameras, show=True)
-        processes.wait("bench.publish_node", 2 * START_S + seconds)
+        processes.start("bench.receive_node", listener)
+        processes.start("bench.publish_node", publisher, show=True)
+        processes.wait("bench.publish_node", 2 * START_S + traffic.seconds)
         processes.wait("bench.receive_node", END_S)
     sent_stamps = json.loads(sent.read_text())
     figures = summarise(sent_stamps, json.loads(received.read_text()))
-    # The first camera shows the frames in turn.
-    numbers = {
-        stamp: number % count for number, stamp in enumerate(sent_stamps["stamps"][next(iter(topics))])
-    }
-    with np.load(labels) as answers:
+    first_camera = sent_stamps["stamps"][next(iter(traffic.topics))]
+    return figures, _labels_by_frame(labels, first_camera, count)
+
+
+def _camera_arguments(topics: dict[str, str]) -> list[str]:
+    """Of plain_node and receive_node."""
+    return [text for pair in topics.items() for text in ("--camera", *pair)]
+
+
+def _labels_by_frame(path: Path, stamps: list[int], frames: int) -> dict[int, np.ndarray]:
+    """Labels by the number of their frame: a camera shows so many frames in turn, under these stamps."""
+    numbers = {stamp: number % frames for number, stamp in enumerate(stamps)}
+    with np.load(path) as answers:
         stamped = zip(answers["stamps"].tolist(), answers["labels"], strict=True)
-        return figures, {numbers[stamp]: image for stamp, image in stamped if stamp in numbers}
+        return {numbers[stamp]: image for stamp, image in stamped if stamp in numbers}
 
 
-def summarise(sent: dict[str, Any], received: dict[str, Any]) -> dict[str, Any]:
-    """The figures of a node.
+@dataclass(frozen=True)
+class Subject:
+    """The network that both nodes run.
 
-    Args:
-        sent: see ``publish_node``.
-        received: see ``receive_node``.
+    Attributes:
+        name: for people.
+        model: its method, as segment_node calls it.
+        weights: its checkpoint.
+        input_size: at which it sees a frame.
+    """
 
-    Returns:
-        JSON values. Of all cameras: ``latency``, see ``percentiles``, from stamp to receipt; ``answered``
-        frames, and ``answered_hz``, how many a second. ``rate_hz`` of the frames sent by each. ``warm_up``:
-        frames of each camera before, of which only reports tell. ``cameras``: by topic, how many frames were
-        ``sent`` and ``answered``, their ``latency`` (None without an answer), and ``report``: of a node that
-        reports such, frames ``in``, ``processed``, ``dropped``, ``rejected``, ``lost_on_the_way`` to it,
-        whether ``in`` is the sum of the next three, ``stages_ms``, see ``FrameStatistics``, at the median of
-        the last 500 frames, and ``device_memory_mib``, what torch holds of the device's, None on the CPU.
-        ``quarters`` of the run, by stamp: ``median_ms`` (None without an answer) and ``resident_mib``, the
-        node's memory at its end.
+    name: str
+    model: str
+    weights: Path
+    network: nn.Module
+    input_size: InputSize
+
+
+def open_subject(options: argparse.Namespace, work: Path) -> Subject:
+    """The network of the options; one that is built goes into a file in the folder ``work``.
 
     Raises:
-        NodeError: no labels came.
+        ValueError: segment_node can't run it, or not at this input size; see also ``open_network``.
     """
-    cameras, all_answers = {}, []
-    warm_up, sent_stamps = sent["warm_up"], sent["stamps"]
-    for topic, stamps in sent_stamps.items():
-        known = set(stamps)
-        answers = [
-            (stamp, (time - stamp) / 1e9) for stamp, time in received["answers"][topic] if stamp in known
-        ]
-        all_answers += answers
-        cameras[topic] = {
-            "sent": len(stamps),
-            "answered": len(answers),
-            "latency": percentiles([latency for _, latency in answers]) if answers else None,
-            "report": _counts(warm_up + len(stamps), received["reports"].get(topic)),
-        }
-    if not all_answers:
-        raise NodeError("the node answered not one frame")
-    first = min(stamps[0] for stamps in sent_stamps.values())
-    last = max(stamps[-1] for stamps in sent_stamps.values())
-    # Whole numbers: as floats, such times are a microsecond off.
-    edges = [first + (last + 1 - first) * number // QUARTERS for number in range(QUARTERS + 1)]
-    longest = max(sent_stamps.values(), key=len)
-    span = (longest[-1] - longest[0]) / 1e9
-    return {
-        "latency": percentiles([latency for _, latency in all_answers]),
-        "answered": len(all_answers),
-        "answered_hz": len(all_answers) / max((last - first) / 1e9, 1e-9),
-        "rate_hz": (len(longest) - 1) / span if span else 0.0,
-        "warm_up": warm_up,
-        "cameras": cameras,
-        "quarters": [
-            _quarter(all_answers, received["memory"], begin, end)
-            for begin, end in zip(edges, edges[1:], strict=False)
-        ],
-    }
-
-
-def _counts(sent: int, report: dict[str, str] | None) -> dict[str, Any] | None:
-    if report is None:
-        return None
-    names = ("in", "processed", "dropped", "rejected")
-    counts = {name: int(report[f"frames_{name}"]) for name in names}
-    adds_up = counts["in"] == counts["processed"] + counts["dropped"] + counts["rejected"]
-    memory = report.get("device_memory_mib")
-    return {
-        **counts,
-        "lost_on_the_way": sent - counts["in"],
-        "adds_up": adds_up,
-        # Empty for a camera without an answer.
-        "stages_ms": {name: float(value) for name in STAGES if (value := report[f"{name}_median_ms"])},
-        "device_memory_mib": None if memory is None else float(memory),
-    }
-
-
-def _quarter(
-    answers: list[tuple[int, float]], memory: list[tuple[int, int]], begin: int, end: int
-) -> dict[str, float | None]:
-    latencies = [latency for stamp, latency in answers if begin <= stamp < end]
-    before = [held for time, held in memory if time < end]
-    return {
-        "median_ms": 1000 * float(np.median(latencies)) if latencies else None,
-        "resident_mib": before[-1] / 2**20,  # the listener is there before the first frame
-    }
+    network, input_size, name = open_network(options)
+    built: Any = network.build_arguments
+    if built["name"] not in METHODS:
+        raise ValueError(f"segment_node runs {', '.join(METHODS)}, not {built['name']}")
+    if isinstance(options.input_size, tuple):
+        raise ValueError("segment_node takes an input size of one number, the shorter side")
+    weights = chosen_weights(options)
+    if options.build is not None:
+        weights = work / "network.safetensors"
+        save_checkpoint(weights, network, {})
+    return Subject(name, built["name"], weights, network, input_size)
 
 
 def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[str, Any]:
@@ -204,98 +164,92 @@ def bench_node(options: argparse.Namespace, cameras: int, work: Path) -> dict[st
         work: folder for what the processes need and write.
 
     Returns:
-        JSON values: ``ours`` and ``plain``, what ``run_node`` gives; ``speedup``, the ratio plain / ours
-        of their median latencies, and ``answers_ratio``, ours / plain, of the frames answered: a node that
-        is too slow for the rate drops frames, and those that it takes have waited little; ``agreement``,
-        share of the pixels that got the same label from both, of ``agreement_frames`` that both answered,
-        None without such; what ``judge_arithmetic`` gives of ours, at the rate of its answers. What ran,
-        where, and the sizes.
+        JSON values: what ``compare_nodes`` gives; what ``judge_arithmetic`` gives of ours, at the rate of its
+        answers. What ran, where, and the sizes.
 
     Raises:
         NodeError: see ``run_node``.
-        ValueError: the options can't be used; see ``open_network``, ``read_frames``.
+        ValueError: the options can't be used; see ``open_subject``, ``read_frames``.
     """
-    check_value("batch_deadline", options.batch_deadline)
+    check_value(PARAMETERS, "batch_deadline", options.batch_deadline)
     device = prepare_device(options)
-    network, input_size, name = open_network(options)
-    built: Any = network.build_arguments
-    if built["name"] not in METHODS:
-        raise ValueError(f"segment_node runs {', '.join(METHODS)}, not {built['name']}")
-    if isinstance(options.input_size, tuple):
-        raise ValueError("segment_node takes an input size of one number, the shorter side")
-    weights = chosen_weights(options)
-    if options.build is not None:
-        weights = work / "network.safetensors"
-        save_checkpoint(weights, network, {})
-    frames = work / "frames.npy"
-    images = read_frames(options.frames, tuple(options.frame_size))
-    np.save(frames, np.stack(images))
-    flop = count_network_flop(
-        network, 1, *network_size(options.frame_size[0], options.frame_size[1], input_size)
-    )
+    subject = open_subject(options, work)
+    height, width = options.frame_size
+    np.save(work / "frames.npy", np.stack(read_frames(options.frames, (height, width))))
+    flop = count_network_flop(subject.network, 1, *network_size(height, width, subject.input_size))
     precision = choose_precision(options.precision, device)
     peak = matrix_peak(device, PRECISIONS[precision])
-    topics = [f"/camera{number}/image_raw" for number in range(cameras)]
-    parameters: dict[str, Any] = {
-        "model": built["name"],
-        "weights": str(weights.resolve()),
+    topics = {f"/camera{n}/image_raw": f"/segment_node/camera{n}/labels" for n in range(cameras)}
+    traffic = Traffic(work / "frames.npy", topics, options.rate, options.seconds)
+    ours = segment_node_arguments(work, _parameters(options, subject, list(topics)))
+    plain = _plain_arguments(options, subject.weights, topics)
+    runs = [
+        run_node(work, module, arguments, traffic, threads=options.threads)
+        for module, arguments in (("nodes.segment_node", ours), ("bench.plain_node", plain))
+    ]
+    compared = compare_nodes(*runs)
+    return {
+        "network": subject.name,
+        "device": device_name(device),
+        "precision": precision,
+        "torch": torch.__version__,
+        "threads": options.threads or torch.get_num_threads(),
+        "frame_size": [height, width],
+        "cameras": cameras,
+        "rate_hz": options.rate,
+        "batch_deadline": options.batch_deadline,
+        "seconds": options.seconds,
+        "fastdds_profiles": os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", ""),
+        **compared,
+        **judge_arithmetic(flop, 1 / compared["ours"]["answered_hz"], peak),
+    }
+
+
+def _parameters(options: argparse.Namespace, subject: Subject, topics: list[str]) -> dict[str, Any]:
+    """Of segment_node."""
+    return {
+        "model": subject.model,
+        "weights": str(subject.weights.resolve()),
         "device": options.device,
         "precision": options.precision,
         "input_size": options.input_size or 0,
         "image_topics": topics,
         "batch_deadline": options.batch_deadline,
     }
-    # JSON is YAML, too, and quotes any path.
-    parameters_file = work / "segment_node.yaml"
-    parameters_file.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
-    labels = {topic: f"/segment_node{topic.removesuffix('/image_raw')}/labels" for topic in topics}
-    plain = [str(weights), "--device", options.device]
+
+
+def _plain_arguments(options: argparse.Namespace, weights: Path, topics: dict[str, str]) -> list[str]:
+    arguments = [str(weights), "--device", options.device, *_camera_arguments(topics)]
     if options.input_size:
-        plain += ["--input-size", str(options.input_size)]
-    plain += [text for pair in labels.items() for text in ("--camera", *pair)]
-    nodes = {
-        "ours": ("nodes.segment_node", ["--ros-args", "--params-file", str(parameters_file)]),
-        "plain": ("bench.plain_node", plain),
-    }
-    runs = {
-        name: run_node(
-            work,
-            module,
-            arguments,
-            labels,
-            frames=frames,
-            rate=options.rate,
-            seconds=options.seconds,
-            threads=options.threads,
-        )
-        for name, (module, arguments) in nodes.items()
-    }
-    results = {name: figures for name, (figures, _) in runs.items()}
-    ours, other = (found for _, found in runs.values())
-    equal = [np.mean(ours[number] == other[number]) for number in ours.keys() & other.keys()]
-    return {
-        "network": name,
-        "device": device_name(device),
-        "precision": precision,
-        "torch": torch.__version__,
-        "threads": options.threads or torch.get_num_threads(),
-        "frame_size": list(options.frame_size),
-        "cameras": cameras,
-        "rate_hz": options.rate,
-        "batch_deadline": options.batch_deadline,
-        "seconds": options.seconds,
-        "fastdds_profiles": os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE", ""),
-        **results,
-        "speedup": results["plain"]["latency"]["median_ms"] / results["ours"]["latency"]["median_ms"],
-        "answers_ratio": results["ours"]["answered"] / results["plain"]["answered"],
-        "agreement": float(np.mean(equal)) if equal else None,
-        "agreement_frames": len(equal),
-        **judge_arithmetic(flop, 1 / results["ours"]["answered_hz"], peak),
-    }
+        arguments += ["--input-size", str(options.input_size)]
+    return arguments
 
 
 def main(argv: list[str]) -> int:
     """Entry of ``night-seg bench node``."""
+    options = _parse(argv)
+    if options.sweep:
+        from night_seg_ros.bench.chart import draw_nodes  # what is missing shows before the work
+    # Killed politely, it still takes its nodes along.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    results = []
+    try:
+        for cameras in range(1 if options.sweep else options.cameras, options.cameras + 1):
+            with tempfile.TemporaryDirectory(prefix="night-seg-bench-") as work:
+                results.append(bench_node(options, cameras, Path(work)))
+            print(format_nodes(results[-1]))
+    except NodeError as error:
+        print(f"night-seg bench node: {error}", file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if options.sweep:
+        draw_nodes(options.sweep, results)
+    save_result(options, {"sweep": results} if options.sweep else results[0])
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "night-seg bench node",
         description="Measure segment_node between two other processes: from the publishing of a frame to the "
@@ -327,81 +281,4 @@ def main(argv: list[str]) -> int:
         help="how long each node gets frames (default: 20; 300 shows whether memory grows)",
     )
     add_device_options(parser)
-    options = parser.parse_args(argv)
-    if options.sweep:
-        from night_seg_ros.bench.chart import draw_nodes  # what is missing shows before the work
-    # Killed politely, it still takes its nodes along.
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    results = []
-    try:
-        for cameras in range(1 if options.sweep else options.cameras, options.cameras + 1):
-            with tempfile.TemporaryDirectory(prefix="night-seg-bench-") as work:
-                results.append(bench_node(options, cameras, Path(work)))
-            print(format_nodes(results[-1]))
-    except NodeError as error:
-        print(f"night-seg bench node: {error}", file=sys.stderr)
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if options.sweep:
-        draw_nodes(options.sweep, results)
-    if options.json:
-        write_json(options.json, {"sweep": results} if options.sweep else results[0])
-    return 0
-
-
-def format_nodes(result: dict[str, Any]) -> str:
-    """The result of ``bench_node`` as tables for people."""
-    height, width = result["frame_size"]
-    lines = [
-        f"{result['network']}: {result['cameras']} x {width}x{height} at {result['rate_hz']:g} Hz for "
-        f"{result['seconds']:g} s each",
-        f"{result['device']}, {result['precision']}, torch {result['torch']}, "
-        f"{result['threads']} threads, Fast DDS as {result['fastdds_profiles'] or 'it comes'}",
-    ]
-    for name in ("ours", "plain"):
-        node = result[name]
-        lines.append(
-            f"{name}, sent at {node['rate_hz']:.1f} Hz, after {node['warm_up']} frames to warm up, answered "
-            f"{node['answered_hz']:.1f} a second"
-        )
-        for topic, camera in node["cameras"].items():
-            lines.append(f"  {topic}: {_format_counts(camera)}")
-            if camera["latency"]:
-                lines.append(f"    latency {_format_latency(camera['latency'])}")
-            if camera["report"] and camera["report"]["stages_ms"]:
-                lines.append(f"    {_format_stages(camera['report'])}")
-        for number, quarter in enumerate(node["quarters"], 1):
-            median = "no answer" if quarter["median_ms"] is None else f"{quarter['median_ms']:.1f} ms"
-            lines.append(f"  quarter {number}: median {median}, memory {quarter['resident_mib']:.0f} MiB")
-    lines.append(
-        f"median latency, plain / ours: {result['speedup']:.2f}; frames answered, ours / plain: "
-        f"{result['answers_ratio']:.2f}"
-    )
-    lines.append(format_arithmetic(result))
-    if result["agreement"] is not None:
-        lines.append(
-            f"equal labels, ours and plain: {percent(result['agreement'], 3)} of the pixels of "
-            f"{result['agreement_frames']} frames"
-        )
-    return "\n".join(lines)
-
-
-def _format_counts(camera: dict[str, Any]) -> str:
-    text = f"{camera['sent']} sent, {camera['answered']} answered"
-    report = camera["report"]
-    if report is None:
-        return text
-    text += f"; with those to warm up, {report['lost_on_the_way']} lost on the way, {report['in']} in = "
-    text += f"{report['processed']} processed + {report['dropped']} dropped + {report['rejected']} rejected"
-    return text if report["adds_up"] else f"{text}: THAT DOES NOT ADD UP"
-
-
-def _format_stages(report: dict[str, Any]) -> str:
-    stages = ", ".join(f"{name} {value:.1f} ms" for name, value in report["stages_ms"].items())
-    memory = report["device_memory_mib"]
-    return f"stages {stages}" + ("" if memory is None else f"; {memory:.0f} MiB of the device's memory")
-
-
-def _format_latency(latency: dict[str, float]) -> str:
-    return ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in latency.items())
+    return parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""What the benchmarks ask for on the command line: a network, frames, and how to measure."""
+"""What the benchmarks ask for on the command line: a network, frames, how to measure; where results go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.common.files import write_json
+from night_seg_ros.inference.options import add_device_option, add_weights_options, chosen_weights
 from night_seg_ros.inference.preprocess import MIN_SIDE, InputSize, choose_device
 from night_seg_ros.inference.segmenter import PRECISIONS
 from night_seg_ros.media.sources import Source, open_source
@@ -65,6 +66,13 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_batch_options(parser: argparse.ArgumentParser) -> None:
+    """All of a network that runs on batches of frames."""
+    add_network_options(parser)
+    add_frame_options(parser)
+    add_run_options(parser)
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """--batch and those of ``add_turn_options`` and ``add_device_options``."""
     parser.add_argument(
@@ -85,8 +93,8 @@ def add_turn_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """--device, --precision, --threads, --json."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    """--device, --precision, --threads, and --json."""
+    add_device_option(parser)
     parser.add_argument(
         "--precision",
         default="auto",
@@ -96,7 +104,18 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="of the CPU's work (default: PyTorch's own choice)"
     )
+    add_json_option(parser)
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """--json; see ``save_result``."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+
+
+def save_result(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Write a result, JSON values, where --json asks for it."""
+    if options.json:
+        write_json(options.json, result)
 
 
 def prepare_device(options: argparse.Namespace) -> torch.device:
@@ -149,6 +168,11 @@ def read_frames(paths: list[Path] | None, size: tuple[int, int]) -> list[np.ndar
     return [_resize(image, height, width) for image in islice(_in_turn(sources), FRAMES)]
 
 
+def read_batches(options: argparse.Namespace, size: tuple[int, int]) -> list[list[np.ndarray]]:
+    """The frames of the options at this height and width, in batches of the options."""
+    return batches_of(read_frames(options.frames, size), options.batch)
+
+
 def batches_of(frames: list[np.ndarray], batch: int) -> list[list[np.ndarray]]:
     """All frames in batches of one length; if they do not suffice, the first ones come again."""
     count = math.ceil(len(frames) / batch)
@@ -181,7 +205,7 @@ def side(text: str) -> int:
 
 
 class _InputSize(argparse.Action):
-    """One number, or a height and a width: see ``models.inference.InputSize``."""
+    """One number, or a height and a width: see ``inference.preprocess.InputSize``."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(nargs="+", **arguments)

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 
 from night_seg_ros.bench.baseline import PlainSegmenter
+from night_seg_ros.bench.shared_node import add_cameras_option, run_process
 from night_seg_ros.inference.preprocess import choose_device
 from night_seg_ros.media.conversion import array_to_image, image_to_bgr
 from night_seg_ros.models.checkpoint import load_model
@@ -53,27 +52,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("weights", type=Path, help="a checkpoint")
     parser.add_argument("--device", required=True)
     parser.add_argument("--input-size", type=int, help="shorter side at which the network sees a frame")
-    parser.add_argument(
-        "--camera",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("IMAGE", "LABELS"),
-        help="topics of a camera's images and of their labels",
-    )
+    add_cameras_option(parser)
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    rclpy.init(args=[])
-    try:
+
+    def work() -> None:
         network, metadata = load_model(options.weights)
         input_size = options.input_size or metadata.get("input_size")
         segment = PlainSegmenter(network.to(choose_device(options.device)), input_size)
         segment([np.zeros((64, 64, 3), np.uint8)])  # as segment_node does before its first frame
         rclpy.spin(PlainNode(segment, dict(options.camera)))
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        try_shutdown()
-    return 0
+
+    return run_process(work)
 
 
 if __name__ == "__main__":

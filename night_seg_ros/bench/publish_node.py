@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
+from night_seg_ros.bench.shared_node import run_process
 from night_seg_ros.common.files import write_json
 from night_seg_ros.media.conversion import array_to_image
 from night_seg_ros.media.sources import replace_stamp
@@ -32,7 +31,7 @@ ALL_HEARD = "/bench/all_heard"
 _SETTLE_S = 0.5
 
 
-class Cameras(Node):
+class PublishNode(Node):
     """Publishes on several topics at once.
 
     Args:
@@ -41,7 +40,7 @@ class Cameras(Node):
     """
 
     def __init__(self, topics: list[str], frames: np.ndarray) -> None:
-        super().__init__("cameras")
+        super().__init__("publish_node")
         self._messages = [
             serialize_message(array_to_image(bgr, "bgr8", Header(frame_id="camera"))) for bgr in frames
         ]
@@ -121,17 +120,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds to wait for labels")
     parser.add_argument("--camera", action="append", required=True, metavar="IMAGE", help="topic")
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    rclpy.init(args=[])
-    try:
-        cameras = Cameras(options.camera, np.load(options.frames, mmap_mode="r"))
-        warm_up = cameras.warm_up(options.rate, options.timeout)
-        stamps = cameras.publish(options.rate, options.seconds)
+
+    def work() -> None:
+        node = PublishNode(options.camera, np.load(options.frames, mmap_mode="r"))
+        warm_up = node.warm_up(options.rate, options.timeout)
+        stamps = node.publish(options.rate, options.seconds)
         write_json(options.sent, {"warm_up": warm_up, "stamps": stamps})
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        try_shutdown()
-    return 0
+
+    return run_process(work)
 
 
 if __name__ == "__main__":

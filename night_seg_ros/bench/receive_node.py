@@ -18,16 +18,15 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 from std_msgs.msg import Empty
 
 from night_seg_ros.bench.process_memory import resident_memory
 from night_seg_ros.bench.publish_node import ALL_HEARD
+from night_seg_ros.bench.shared_node import add_cameras_option, run_process
 from night_seg_ros.common.files import write_json
 from night_seg_ros.media.conversion import image_to_bgr
 from night_seg_ros.media.sources import read_stamp
@@ -36,7 +35,7 @@ _QUIET_S = 3.0  # of silence at the end: three times the period of the diagnosti
 _SAMPLE_S = 0.5  # from one look at the memory to the next
 
 
-class Listener(Node):
+class ReceiveNode(Node):
     """Collects what ``received`` holds; ``done`` becomes true at the end.
 
     Args:
@@ -52,7 +51,7 @@ class Listener(Node):
     """
 
     def __init__(self, topics: dict[str, str], process: int, keep: int) -> None:
-        super().__init__("listener")
+        super().__init__("receive_node")
         self.received: dict[str, Any] = {
             "answers": {topic: [] for topic in topics},
             "memory": [],
@@ -110,28 +109,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--keep", type=int, required=True, metavar="N", help="how many of these")
     parser.add_argument("--process", type=int, required=True, metavar="PID", help="of the node")
-    parser.add_argument(
-        "--camera",
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("IMAGE", "LABELS"),
-        help="topics of a camera's images and of their labels",
-    )
+    add_cameras_option(parser)
     options = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    rclpy.init(args=[])
-    try:
-        listener = Listener(dict(options.camera), options.process, options.keep)
-        while not listener.done:
-            rclpy.spin_once(listener, timeout_sec=0.2)
-        write_json(options.received, listener.received)
-        images = [image_to_bgr(deserialize_message(data, Image))[:, :, 0] for data in listener.labels]
-        np.savez(options.labels, stamps=[read_stamp(data) for data in listener.labels], labels=images)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
-    finally:
-        try_shutdown()
-    return 0
+
+    def work() -> None:
+        node = ReceiveNode(dict(options.camera), options.process, options.keep)
+        while not node.done:
+            rclpy.spin_once(node, timeout_sec=0.2)
+        write_json(options.received, node.received)
+        images = [image_to_bgr(deserialize_message(data, Image))[:, :, 0] for data in node.labels]
+        np.savez(options.labels, stamps=[read_stamp(data) for data in node.labels], labels=images)
+
+    return run_process(work)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ def compare_files(
     """Compare on all frames of the sources, and write the pictures into ``out``.
 
     Args:
-        codec: of the videos, see ``image_files.CODECS``.
+        codec: of the videos, see ``writers.CODECS``.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
 
     Raises:

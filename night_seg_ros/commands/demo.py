@@ -7,12 +7,12 @@ answers, record_node writes both down. Without an input the drive is a synthetic
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from night_seg_ros.commands.replay_report import (
 )
 from night_seg_ros.common.files import write_bytes, write_json
 from night_seg_ros.common.tables import percent
-from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.options import add_device_option, add_weights_options, chosen_weights
 from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.media.sources import (
     CAMERA_INFO,
@@ -48,7 +48,7 @@ from night_seg_ros.media.sources import (
 )
 from night_seg_ros.media.writers import write_image
 from night_seg_ros.models import METHODS
-from night_seg_ros.nodes.processes import NodeError, NodeProcesses
+from night_seg_ros.nodes.processes import START_S, NodeError, NodeProcesses, segment_node_arguments
 from night_seg_ros.pictures.contact_sheet import contact_sheet
 
 CAMERA = "/camera/image_raw"
@@ -59,7 +59,6 @@ DRIVE_RATE = 10.0  # frames per second
 DRIVE_SIZE = (360, 640)  # height, width
 DRIVE_SEED = 200_014  # no network has seen it: the scenes of training and validation have seeds below 200,000
 FOLDER_RATE = 2.0  # separate images are looked at, not driven through
-START_S = 180.0  # importing torch from a cold, slow disk takes its time
 ANSWER_S = 30.0
 QUIET_S = 5.0  # in real time, the last answers may come late
 
@@ -101,26 +100,16 @@ def write_drive(path: Path, seconds: float, seed: int) -> list[np.ndarray]:
 
 
 def replay(
-    source: Source,
-    bag: Path,
-    *,
-    model: str,
-    weights: Path,
-    device: str,
-    outputs: list[tuple[str, str]],
-    seconds: float,
-    realtime: bool,
+    source: Source, bag: Path, *, model: str, weights: Path, device: str, seconds: float, realtime: bool
 ) -> Recording:
     """Play a source through segment_node and record both into ``bag``.
 
     Args:
-        outputs: topic and type of what the node answers.
         seconds: how much of the source; 0: all.
 
     Raises:
         NodeError: a process failed or hung.
     """
-    work = bag.parent
     topic, kind = (source.topic, source.message_type) if isinstance(source, Bag) else (CAMERA, IMAGE)
     compressed = kind == COMPRESSED_IMAGE
     parameters = {
@@ -129,43 +118,72 @@ def replay(
         "device": device,
         "image_transport": "compressed" if compressed else "raw",
     }
-    # JSON is YAML, too, and quotes any path.
-    parameters_file = work / "segment_node.yaml"
-    parameters_file.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
-    node = ["--ros-args", "--params-file", str(parameters_file)]
+    node = segment_node_arguments(bag.parent, parameters)
     node += ["-r", f"image{'/compressed' if compressed else ''}:={topic}"]
-
-    recorder = [
-        str(bag),
-        "--answers",
-        COMPLETE,
-        "--other",
-        DIAGNOSTICS,
-        "diagnostic_msgs/msg/DiagnosticArray",
-    ]
-    for pair in [(topic, kind), *outputs]:
-        recorder += ["--topic", *pair]
-    if isinstance(source, Bag) and source.info_topic:
-        recorder += ["--other", source.info_topic, CAMERA_INFO]
-
-    if realtime:
-        recorder += ["--quiet", str(QUIET_S)]
-
-    player = [str(source.path), "--topic", topic, "--stamp", "now", "--duration", str(seconds)]
-    player += ["--wait-for-subscribers", "2", "--start-timeout", str(START_S)]
-    if not isinstance(source, Bag):
-        player += ["--fps", str(source.rate)]
-    if not realtime:
-        player += ["--answer-topic", COMPLETE, "--answer-timeout", str(ANSWER_S)]
-
     frames = min(len(source), seconds * source.rate + 1) if seconds else len(source)
-    with NodeProcesses(work) as processes:
+    with NodeProcesses(bag.parent) as processes:
         processes.start("nodes.segment_node", node)
-        processes.start("nodes.record_node", recorder)
-        processes.start("nodes.play_node", player, show=True)
+        processes.start("nodes.record_node", _recorder_arguments(source, bag, topic, kind, realtime))
+        processes.start("nodes.play_node", _player_arguments(source, topic, seconds, realtime), show=True)
         processes.wait("nodes.play_node", START_S + 60 + 5 * frames + frames / source.rate)
         processes.wait("nodes.record_node", 60)
     return read_recording(bag, topic)
+
+
+def _recorder_arguments(source: Source, bag: Path, topic: str, kind: str, realtime: bool) -> list[str]:
+    arguments = [str(bag), "--answers", COMPLETE]
+    arguments += ["--other", DIAGNOSTICS, "diagnostic_msgs/msg/DiagnosticArray"]
+    for pair in ((topic, kind), (LABELS, IMAGE), (EXPOSURE, IMAGE), (OVERLAY, COMPRESSED_IMAGE)):
+        arguments += ["--topic", *pair]
+    if isinstance(source, Bag) and source.info_topic:
+        arguments += ["--other", source.info_topic, CAMERA_INFO]
+    if realtime:
+        arguments += ["--quiet", str(QUIET_S)]
+    return arguments
+
+
+def _player_arguments(source: Source, topic: str, seconds: float, realtime: bool) -> list[str]:
+    arguments = [str(source.path), "--topic", topic, "--stamp", "now", "--duration", str(seconds)]
+    arguments += ["--wait-for-subscribers", "2", "--start-timeout", str(START_S)]
+    if not isinstance(source, Bag):
+        arguments += ["--fps", str(source.rate)]
+    if not realtime:
+        arguments += ["--answer-topic", COMPLETE, "--answer-timeout", str(ANSWER_S)]
+    return arguments
+
+
+@dataclass
+class Drive:
+    """What is played.
+
+    Attributes:
+        name: for people.
+        seconds: how much of the source; 0: all.
+        truth: of each frame, (H, W) uint8 train ids, 255 = ignored; None: nobody knows.
+    """
+
+    name: str
+    source: Source
+    seconds: float
+    truth: list[np.ndarray] | None
+
+    def captions(self, frames: int) -> list[str]:
+        """Of so many frames: the names of images, else the time since the first."""
+        if isinstance(self.source, Images) and len(self.source) == frames:
+            return [path.stem for path in self.source.paths]
+        return [f"{index / self.source.rate:.1f} s" for index in range(frames)]
+
+
+def open_drive(options: argparse.Namespace, work: Path) -> Drive:
+    """The drive that the options ask for; a synthetic one is drawn into the folder ``work``."""
+    if not options.input:
+        truth = write_drive(work / "drive", options.seconds or 10.0, options.seed)
+        name = f"synthetic street, seed {options.seed}"
+        return Drive(name, open_source(work / "drive"), seconds=0.0, truth=truth)
+    source = open_source(options.input, topic=options.topic)
+    if isinstance(source, Images):
+        source.rate = FOLDER_RATE
+    return Drive(source.name, source, options.seconds or 0.0, truth=None)
 
 
 def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -175,52 +193,24 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     model = Segmenter(weights, device=options.device).model_name
     if model not in METHODS:
         raise ValueError(f"{weights} holds the model {model!r}: segment_node runs {', '.join(METHODS)}")
-    outputs = [(LABELS, IMAGE), (EXPOSURE, IMAGE), (OVERLAY, COMPRESSED_IMAGE)]
-    truth: list[np.ndarray] | None = None
-    metrics = None
-    if options.input:
-        source = open_source(options.input, topic=options.topic)
-        if isinstance(source, Images):
-            source.rate = FOLDER_RATE
-        drive, seconds = source.name, options.seconds or 0.0
-    else:
-        seconds = options.seconds or 10.0
-        from night_seg_ros.training.evaluation.metrics import (
-            SegmentationMetrics,
-        )  # what is missing shows before the work
-
-        metrics = SegmentationMetrics()
-        truth = write_drive(work / "drive", seconds, options.seed)
-        source = open_source(work / "drive")
-        drive, seconds = f"synthetic street, seed {options.seed}", 0.0
-
+    drive = open_drive(options, work)
     recording = replay(
-        source,
+        drive.source,
         work / "bag",
         model=model,
         weights=weights,
         device=options.device,
-        outputs=outputs,
-        seconds=seconds,
+        seconds=drive.seconds,
         realtime=options.realtime,
     )
-    captions = [f"{index / source.rate:.1f} s" for index in range(len(recording.stamps))]
-    if isinstance(source, Images) and len(source) == len(captions):
-        captions = [path.stem for path in source.paths]
-    measured = measure(recording, captions, truth, metrics)
-    summary = summarise(recording, measured, drive, source.rate, options.realtime)
+    measured = measure(recording, drive.captions(len(recording.stamps)), drive.truth)
+    summary = summarise(recording, measured, drive.name, drive.source.rate, options.realtime)
     # Where frames were dropped, the others are shown longer.
-    video_rate = source.rate * len(recording.processed) / len(recording.stamps)
+    video_rate = drive.source.rate * len(recording.processed) / len(recording.stamps)
     write_video(recording, options.out / "overlay.mp4", video_rate, measured.size)
-    subtitle = (
-        f"{drive}: {summary['frames_processed']} of {summary['frames_in']} frames, "
-        f"{summary['width']}x{summary['height']}{' and other sizes' if summary['other_sizes'] else ''}"
-        f"   \u00b7   latency median {summary['latency_median_ms']:.0f} ms, "
-        f"p99 {summary['latency_p99_ms']:.0f} ms "
-        f"on {summary['device']} ({summary['precision']})"
-    )
     title = f"A night drive through {TITLES.get(summary['model'], summary['model'])}"
-    write_image(options.out / "contact_sheet.png", contact_sheet(measured.rows, title, subtitle))
+    sheet = contact_sheet(measured.rows, title, _subtitle(summary))
+    write_image(options.out / "contact_sheet.png", sheet)
     write_json(options.out / "summary.json", summary)
     write_bytes(options.out / "summary.md", summary_page(summary, options.weights is None).encode())
     shutil.rmtree(options.out / "bag", ignore_errors=True)
@@ -228,38 +218,19 @@ def run_demo(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     return summary
 
 
+def _subtitle(summary: dict[str, Any]) -> str:
+    return (
+        f"{summary['drive']}: {summary['frames_processed']} of {summary['frames_in']} frames, "
+        f"{summary['width']}x{summary['height']}{' and other sizes' if summary['other_sizes'] else ''}"
+        f"   \u00b7   latency median {summary['latency_median_ms']:.0f} ms, "
+        f"p99 {summary['latency_p99_ms']:.0f} ms "
+        f"on {summary['device']} ({summary['precision']})"
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg demo``."""
-    parser = argparse.ArgumentParser(
-        "night-seg demo",
-        description="Replay a night drive through the real nodes; leave pictures and figures.",
-    )
-    parser.add_argument(
-        "input", nargs="?", type=Path, help="rosbag2, video or folder of images; none: a synthetic drive"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)"
-    )
-    add_weights_options(parser, "checkpoint (.safetensors) or .onnx program")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
-    parser.add_argument("--topic", default="", help="image topic of a bag that has several")
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        help="how much of the drive (default: all of INPUT, 10 s of the synthetic one)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=DRIVE_SEED, help=f"of the synthetic drive (default: {DRIVE_SEED})"
-    )
-    parser.add_argument(
-        "--realtime",
-        action="store_true",
-        help="send at the recorded rate, like a camera; without it the player waits for the node",
-    )
-    options = parser.parse_args(argv)
-    if options.seconds is not None and not options.seconds > 0:
-        parser.error(f"--seconds is {options.seconds}: give a number above 0")
-
+    options = _parse(argv)
     options.out.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".demo-", dir=options.out))
     # Killed politely, it still takes its nodes along.
@@ -279,6 +250,39 @@ def main(argv: list[str] | None = None) -> int:
         figures += f", mIoU {percent(summary['miou'])}"
     print(f"{figures}\nLook at {options.out / 'contact_sheet.png'}, overlay.mp4 and summary.md beside it.")
     return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "night-seg demo",
+        description="Replay a night drive through the real nodes; leave pictures and figures.",
+    )
+    parser.add_argument(
+        "input", nargs="?", type=Path, help="rosbag2, video or folder of images; none: a synthetic drive"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for the results (default: demo)"
+    )
+    add_weights_options(parser, "checkpoint (.safetensors) or .onnx program")
+    add_device_option(parser)
+    parser.add_argument("--topic", default="", help="image topic of a bag that has several")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="how much of the drive (default: all of INPUT, 10 s of the synthetic one)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=DRIVE_SEED, help=f"of the synthetic drive (default: {DRIVE_SEED})"
+    )
+    parser.add_argument(
+        "--realtime",
+        action="store_true",
+        help="send at the recorded rate, like a camera; without it the player waits for the node",
+    )
+    options = parser.parse_args(argv)
+    if options.seconds is not None and not options.seconds > 0:
+        parser.error(f"--seconds is {options.seconds}: give a number above 0")
+    return options
 
 
 if __name__ == "__main__":

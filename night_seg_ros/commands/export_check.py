@@ -12,6 +12,7 @@ import torch
 from night_seg_ros.common.tables import percent
 from night_seg_ros.inference.preprocess import is_distorted
 from night_seg_ros.inference.segmenter import Segmentation, Segmenter
+from night_seg_ros.training.evaluation.metrics import SegmentationMetrics
 
 MIN_AGREEMENT = 0.999  # share of the pixels that must have the same label
 MAX_DIFFERENCE = 2  # in exposure and relit image, of 255
@@ -33,14 +34,17 @@ class CheckFrame(NamedTuple):
 
 
 def compare(
-    checkpoint: Segmenter, program: Segmenter, frames: Iterable[CheckFrame], metrics: tuple[Any, Any] | None
+    checkpoint: Segmenter,
+    program: Segmenter,
+    frames: Iterable[CheckFrame],
+    metrics: tuple[SegmentationMetrics, SegmentationMetrics] | None,
 ) -> dict[str, Any]:
     """Segment frames with both and compare what they say.
 
     Args:
         checkpoint, program: both in fp32, and of one input size.
         frames: with labels, if there are metrics.
-        metrics: two ``training.metrics.SegmentationMetrics``, one for each, to score both.
+        metrics: one for each, to score both.
 
     Returns:
         JSON values: ``frames``, how many; ``agreement``, share of the pixels of all frames that have the same
@@ -130,7 +134,7 @@ def _largest_difference(first: np.ndarray | None, second: np.ndarray | None) -> 
     return [int(cv2.absdiff(first, second).max())]
 
 
-def _score(metric: Any, answer: Segmentation, frame: CheckFrame) -> None:
+def _score(metric: SegmentationMetrics, answer: Segmentation, frame: CheckFrame) -> None:
     assert frame.label is not None and answer.labels is not None
     size = frame.label.shape[::-1]
     labels, value = (
@@ -140,7 +144,7 @@ def _score(metric: Any, answer: Segmentation, frame: CheckFrame) -> None:
     metric.update(*(torch.from_numpy(image)[None] for image in (labels, frame.label, value)))
 
 
-def _miou(checkpoint: Any, program: Any) -> dict[str, float]:
+def _miou(checkpoint: SegmentationMetrics, program: SegmentationMetrics) -> dict[str, float]:
     before, after = checkpoint.compute()["miou"], program.compute()["miou"]
     if before is None or after is None:
         raise CheckError("every pixel of these labels is ignored (255)")

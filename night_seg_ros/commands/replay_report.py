@@ -21,6 +21,7 @@ from night_seg_ros.media.writers import VideoFile
 from night_seg_ros.nodes.frame_statistics import exposure_shares
 from night_seg_ros.nodes.processes import NodeError
 from night_seg_ros.pictures.contact_sheet import Row
+from night_seg_ros.training.evaluation.metrics import SegmentationMetrics
 
 LABELS = "/segment_node/labels"
 EXPOSURE = "/segment_node/exposure"
@@ -88,7 +89,7 @@ def read_recording(bag: Path, topic: str) -> Recording:
 class Measured:
     """Figures and pictures taken from a recording."""
 
-    scores: dict[str, Any] | None  # see training.metrics; None without truth
+    scores: dict[str, Any] | None  # see SegmentationMetrics.compute; None without truth
     underexposed: float  # mean share of the pixels with V < 0.1, 0..1
     overexposed: float  # the same for V > 0.9
     sizes: Counter[tuple[int, int]]  # how many frames have which (height, width)
@@ -100,60 +101,80 @@ class Measured:
         return self.sizes.most_common(1)[0][0]
 
 
-def measure(
-    recording: Recording, captions: list[str], truth: list[np.ndarray] | None = None, metrics: Any = None
-) -> Measured:
+def measure(recording: Recording, captions: list[str], truth: list[np.ndarray] | None = None) -> Measured:
     """Score the labels against the truth, if there is one, and pick the rows of the contact sheet.
 
     Args:
         captions: for each frame sent.
         truth: for each frame sent, (H, W) uint8 train ids, 255 = ignored.
-        metrics: a ``training.metrics.SegmentationMetrics``, needed for a truth.
 
     Raises:
         NodeError: the node answered no frame, or the recording lacks frames.
     """
+    _check_complete(recording, truth)
+    picked = _pick(recording.processed)
+    shares, sizes = [], Counter[tuple[int, int]]()
+    camera: dict[int, np.ndarray] = {}
+    values: dict[int, np.ndarray] = {}  # V of HSV, (H, W) uint8, for the scores by exposure
+    for index, bgr in recording.frames(recording.topic):
+        shares.append(exposure_shares(bgr))
+        sizes[bgr.shape[0], bgr.shape[1]] += 1
+        if truth is not None:
+            values[index] = bgr.max(axis=2)
+        if index in picked:
+            camera[index] = bgr
+    under, over = np.mean(shares, axis=0)
+    return Measured(
+        scores=None if truth is None else _score(recording, truth, values),
+        underexposed=float(under),
+        overexposed=float(over),
+        sizes=sizes,
+        rows=_rows(recording, captions, camera),
+    )
+
+
+def _check_complete(recording: Recording, truth: list[np.ndarray] | None) -> None:
     if not recording.processed:
         reason = recording.node.get("last_reject_reason")
         raise NodeError("the node answered not one frame" + (f"; it said: {reason}" if reason else ""))
     if truth is not None and len(recording.stamps) != len(truth):
         raise NodeError(f"{len(truth)} frames were sent, but {len(recording.stamps)} of them recorded")
-    places = np.linspace(0, len(recording.processed) - 1, min(ROWS, len(recording.processed)))
-    picked = {recording.processed[round(place)] for place in places}
 
-    shares, sizes = [], Counter[tuple[int, int]]()
-    camera: dict[int, np.ndarray] = {}
-    value: dict[int, np.ndarray] = {}  # V of HSV, (H, W) uint8, for the scores by exposure
-    for index, bgr in recording.frames(recording.topic):
-        shares.append(exposure_shares(bgr))
-        sizes[bgr.shape[0], bgr.shape[1]] += 1
-        if truth is not None:
-            value[index] = bgr.max(axis=2)
-        if index in picked:
-            camera[index] = bgr
-    labels = {}
+
+def _pick(processed: list[int]) -> set[int]:
+    """ROWS of these frames, or all if they are fewer, evenly from the first to the last."""
+    places = np.linspace(0, len(processed) - 1, min(ROWS, len(processed)))
+    return {processed[round(place)] for place in places}
+
+
+def _score(recording: Recording, truth: list[np.ndarray], values: dict[int, np.ndarray]) -> dict[str, Any]:
+    """The scores of all labels; truth and V are (H, W) uint8."""
+    metrics = SegmentationMetrics()
     for index, picture in recording.frames(LABELS):
-        if truth is not None:
-            prediction, label = torch.tensor(picture[None, :, :, 0]), torch.tensor(truth[index][None])
-            metrics.update(prediction, label, torch.tensor(value[index][None]))
-        if index in picked:
-            labels[index] = picture[:, :, 0]
-    exposure = {index: picture[:, :, 0] for index, picture in recording.frames(EXPOSURE) if index in picked}
-    overlay = {index: picture for index, picture in recording.frames(OVERLAY) if index in picked}
+        images = (picture[:, :, 0], truth[index], values[index])
+        metrics.update(*(torch.tensor(image[None]) for image in images))
+    return metrics.compute()
+
+
+def _rows(recording: Recording, captions: list[str], camera: dict[int, np.ndarray]) -> list[Row]:
+    """A row for each of these frames of the camera that has an overlay."""
+    labels, exposure, overlay = (
+        {index: picture for index, picture in recording.frames(topic) if index in camera}
+        for topic in (LABELS, EXPOSURE, OVERLAY)
+    )
     rows = [
-        Row(captions[i], camera[i], labels[i], exposure.get(i), overlay[i])
-        for i in sorted(picked & camera.keys() & overlay.keys())
+        Row(
+            captions[index],
+            camera[index],
+            labels[index][:, :, 0],
+            exposure[index][:, :, 0] if index in exposure else None,
+            overlay[index],
+        )
+        for index in sorted(camera.keys() & overlay.keys())
     ]
     if not rows:
         raise NodeError("the recording has labels, but not one overlay for them")
-    under, over = np.mean(shares, axis=0)
-    return Measured(
-        scores=metrics.compute() if truth is not None else None,
-        underexposed=float(under),
-        overexposed=float(over),
-        sizes=sizes,
-        rows=rows,
-    )
+    return rows
 
 
 def write_video(recording: Recording, path: Path, rate: float, size: tuple[int, int]) -> None:

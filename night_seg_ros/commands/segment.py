@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from night_seg_ros.inference.engines.exported import TRUST_PT2
-from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.options import add_program_options, chosen_weights
 from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 from night_seg_ros.media.frame_files import Skipped, check_names, parse_options, write_results
 from night_seg_ros.media.sources import Source, SourceError, SourceFrame, open_source
@@ -37,7 +36,7 @@ def segment_files(
 
     Args:
         alpha: weight of the class colours in the overlays, 0..1.
-        codec: of the videos, see ``image_files.CODECS``.
+        codec: of the videos, see ``writers.CODECS``.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
 
     Raises:
@@ -81,8 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg segment``; exit status 1 if something could not be read."""
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
-    add_weights_options(parser, "checkpoint (.safetensors) or exported program (.onnx, .pt2)")
-    parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
+    add_program_options(parser)
     options = parse_options(parser, argv)
 
     sources = [open_source(path, topic=options.topic) for path in options.paths]

@@ -36,6 +36,15 @@ class PixelLayout:
     even_width: bool = False
     half_height_plane: bool = False  # 4:2:0: a plane of H/2 rows of colour follows the H rows of luma
 
+    @property
+    def pixel_bytes(self) -> int:
+        """Of a pixel in its row."""
+        return self.channels * self.bits // 8
+
+    def rows(self, height: int) -> int:
+        """Of ``data``, for an image of this height."""
+        return height * 3 // 2 if self.half_height_plane else height
+
 
 # The first two letters of a ROS Bayer name are the colours of pixels (0, 0) and (0, 1); OpenCV's old names
 # give those of (1, 1) and (1, 2). So bayer_rggb8 is OpenCV's "BayerBG".
@@ -81,34 +90,43 @@ def image_to_bgr(msg: Image) -> np.ndarray:
         ConversionError: no pixels, ``step`` or ``data`` too short, an odd size for a YUV encoding, or
             an encoding that nobody here can read.
     """
-    height, width, step = msg.height, msg.width, msg.step
-    if height == 0 or width == 0:
-        raise ConversionError(f"the image has no pixels ({width}x{height}); check the camera driver")
+    if msg.height == 0 or msg.width == 0:
+        raise ConversionError(f"the image has no pixels ({msg.width}x{msg.height}); check the camera driver")
     layout = _LAYOUTS.get(msg.encoding)
     if layout is None:
         return _convert_elsewhere(msg)
-    item = layout.channels * layout.bits // 8
-    if step < width * item:
+    _check_data(msg, layout)
+    pixels = _view_pixels(msg, layout)
+    if layout.bits == 16:
+        pixels = cv2.convertScaleAbs(pixels.astype(np.uint16), alpha=255 / 65535)
+    return pixels if layout.code is None else cv2.cvtColor(pixels, layout.code)
+
+
+def _check_data(msg: Image, layout: PixelLayout) -> None:
+    height, width, step = msg.height, msg.width, msg.step
+    if step < width * layout.pixel_bytes:
         raise ConversionError(
-            f"step {step} is too small: {width} pixels of {msg.encoding} take {width * item} bytes a row"
+            f"step {step} is too small: {width} pixels of {msg.encoding} take "
+            f"{width * layout.pixel_bytes} bytes a row"
         )
     if layout.even_width and width % 2 or layout.half_height_plane and height % 2:
         raise ConversionError(f"{msg.encoding} needs an even size, not {width}x{height}; crop the image")
-    rows = height * 3 // 2 if layout.half_height_plane else height
+    rows = layout.rows(height)
     if len(msg.data) < step * rows:
         raise ConversionError(
             f"data is truncated: {len(msg.data)} bytes, but {rows} rows of {step} bytes "
             f"({msg.encoding}, {width}x{height}) are {step * rows}"
         )
+
+
+def _view_pixels(msg: Image, layout: PixelLayout) -> np.ndarray:
+    """The pixels where they lie: (rows, width) or (rows, width, channels), uint8 or uint16."""
     dtype = np.dtype(np.uint8 if layout.bits == 8 else ">u2" if msg.is_bigendian else "<u2")
-    shape: tuple[int, ...] = (rows, width) if layout.channels == 1 else (rows, width, layout.channels)
-    strides = (step, item, dtype.itemsize)[: len(shape)]
-    pixels = np.ndarray(shape, dtype, buffer=msg.data, strides=strides)
-    if layout.bits == 16:
-        pixels = cv2.convertScaleAbs(pixels.astype(np.uint16), alpha=255 / 65535)
-    if layout.code is None:
-        return pixels
-    return cv2.cvtColor(pixels, layout.code)
+    shape: tuple[int, ...] = (layout.rows(msg.height), msg.width)
+    if layout.channels > 1:
+        shape = (*shape, layout.channels)
+    strides = (msg.step, layout.pixel_bytes, dtype.itemsize)[: len(shape)]
+    return np.ndarray(shape, dtype, buffer=msg.data, strides=strides)
 
 
 def compressed_to_bgr(msg: CompressedImage) -> np.ndarray:
@@ -147,6 +165,21 @@ def array_to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     msg = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
     msg.step = pixels[0].size
     msg.data = _as_message_data(pixels)
+    return msg
+
+
+def sample_image(bgr: np.ndarray, encoding: str) -> Image:
+    """A message to measure and to test with: its data are bytes of the frame, whatever they then show.
+
+    Args:
+        bgr: (H, W, 3) uint8, of an even height and width where the encoding wants it.
+        encoding: one of ``ENCODINGS``.
+    """
+    layout = _LAYOUTS[encoding]
+    height, width, _ = bgr.shape
+    rows = np.resize(bgr, (layout.rows(height), width * layout.pixel_bytes))
+    msg = array_to_image(rows, encoding, Header())
+    msg.height, msg.width = height, width
     return msg
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from night_seg_ros.inference.options import add_device_option
 from night_seg_ros.inference.segmenter import PRECISIONS
 from night_seg_ros.media.sources import Images, Source, SourceError, SourceFrame
 from night_seg_ros.media.writers import CODECS, VideoFile
@@ -35,7 +36,7 @@ class Skipped:
 def parse_options(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line with the parser's own arguments and those that all such commands have."""
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    add_device_option(parser)
     parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
     parser.add_argument("--alpha", type=float, default=0.5, help="weight of the colours, 0..1 (default: 0.5)")
     parser.add_argument(
@@ -67,7 +68,7 @@ def write_results(
         result: what the files show, as it stands in their names; see ``check_names``.
         write: writes the files of an image.
         draw: gives the picture of a frame of a video or bag, (H, W, 3) uint8 BGR.
-        codec: of the videos, see ``image_files.CODECS``.
+        codec: of the videos, see ``writers.CODECS``.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
 
     Returns:

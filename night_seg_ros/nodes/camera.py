@@ -1,8 +1,9 @@
 """One camera of segment_node: its subscription, its outputs, and what its operator sees.
 
 A frame goes one way. The executor hands its message to the node's worker (``Arrival``); the worker reads it
-(``Frame``) and runs the network; the camera's own thread turns the answer into messages and publishes them
-(``Result``). Of each camera only the newest waits before the network, and only the newest before publishing.
+(``CameraFrame``) and runs the network; the camera's own thread turns the answer into messages and publishes
+them (``Result``). Of each camera only the newest waits before the network, and only the newest before
+publishing.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Frame:
+class CameraFrame:
     """A frame that somebody wants the outputs of.
 
     Attributes:
@@ -106,7 +107,7 @@ class Result:
         started, submitted: time.monotonic() before and after the batch was handed to the Segmenter.
     """
 
-    frame: Frame
+    frame: CameraFrame
     segmentations: PendingSegmentations
     index: int
     started: float
@@ -252,7 +253,7 @@ class Camera:
             if self._offer(self, Arrival(self, message, time.monotonic())):
                 self.drop()
 
-    def read(self, arrival: Arrival) -> Frame | None:
+    def read(self, arrival: Arrival) -> CameraFrame | None:
         """Runs on the node's worker: the frame of a message; None if it is unreadable or unwanted."""
         start = time.monotonic()
         try:
@@ -266,7 +267,7 @@ class Camera:
             self._statistics.process(bgr)
             return None
         now = time.monotonic()
-        return Frame(self, arrival.message.header, start - arrival.time, now - start, now, bgr, wanted)
+        return CameraFrame(self, arrival.message.header, start - arrival.time, now - start, now, bgr, wanted)
 
     def publish(self, result: Result) -> None:
         """Runs on the node's worker: hands the outputs of a frame on and returns."""
@@ -310,7 +311,7 @@ class Camera:
             }
             self._statistics.measure(latency, stages)
 
-    def _publish_outputs(self, frame: Frame, segmentation: Segmentation) -> None:
+    def _publish_outputs(self, frame: CameraFrame, segmentation: Segmentation) -> None:
         for name in frame.wanted:
             if name in OVERLAYS:
                 continue

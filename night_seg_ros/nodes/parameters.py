@@ -1,15 +1,15 @@
-"""The parameters of segment_node: the one place of their defaults, limits and meaning."""
+"""What the parameters of a node have in common: a table says what they may be, and every check reads it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from night_seg_ros.inference.segmenter import PRECISIONS
-from night_seg_ros.models import METHODS
-from night_seg_ros.models.classes import CLASSES, PALETTE
-
 Value = str | bool | int | float | list[str] | list[int]
+
+# What to give for a parameter whose default is of this type; what a list may be, its check says.
+_WANTED: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,12 @@ class Parameter:
     """One parameter.
 
     Attributes:
-        default: its value where nobody gives one; its type is the parameter's type, but that a float may
-            also be given as a whole number.
+        default: its value where nobody gives one; its type is the parameter's type.
         description: what it does.
-        choices: the values it may have; empty: any.
+        choices: the values that a text may have; empty: any.
         limits: smallest and largest value of a number; every float has them.
+        also: further types that it may be given in, and is made of; a float takes whole numbers anyway.
+        check: called with a value that is right in all else; raises a ValueError that says what is wrong.
         when: from when on a change counts: ``now``; the next ``configure``; the next ``start`` of the node;
             ``never``, since it only tells something.
     """
@@ -30,105 +31,46 @@ class Parameter:
     description: str
     choices: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
+    also: tuple[type, ...] = ()
+    check: Callable[[Any], object] | None = None
     when: str = "configure"
 
 
-PARAMETERS: dict[str, Parameter] = {
-    "model": Parameter("egnet", "the network", choices=tuple(METHODS)),
-    "weights": Parameter(
-        "",
-        "path of a .safetensors checkpoint or .onnx program; empty: the demonstration weights of the model",
-    ),
-    "device": Parameter("auto", "auto (CUDA where there is one), cpu, cuda, cuda:1 ..."),
-    "precision": Parameter("auto", "what the network computes in", choices=("auto", *PRECISIONS)),
-    "input_size": Parameter(
-        0,
-        "shorter side, in pixels, at which the network sees a frame; 0: what the weights say. "
-        "The outputs always have the camera's size",
-        limits=(0, 8192),
-    ),
-    "image_transport": Parameter(
-        "raw", "raw: topic image; compressed: topic image/compressed", choices=("raw", "compressed")
-    ),
-    "image_topics": Parameter(
-        [],
-        "topics of several cameras, such as /front/image_raw, /rear/image_raw; empty: the topic image only",
-    ),
-    "batch_deadline": Parameter(
-        0.0,
-        "seconds that a camera's frame may wait for those of other cameras of its size, to go through the "
-        "network with them; 0: on a GPU it goes with those that are there, on the CPU alone",
-        limits=(0.0, 1.0),
-    ),
-    "reliability": Parameter(
-        "reliable", "QoS reliability of the outputs", choices=("reliable", "best_effort")
-    ),
-    "overlay_alpha": Parameter(
-        0.5, "weight of the class colours in the overlay", limits=(0.0, 1.0), when="now"
-    ),
-    "jpeg_quality": Parameter(80, "quality of overlay/compressed", limits=(1, 100), when="now"),
-    "autostart": Parameter(True, "configure and activate without being asked", when="start"),
-    "frame_timeout": Parameter(
-        5.0, "seconds without a frame after which a warning says why", limits=(0.1, 3600.0), when="start"
-    ),
-    "diagnostics_period": Parameter(
-        1.0, "seconds between two messages on /diagnostics", limits=(0.1, 3600.0), when="start"
-    ),
-    "class_names": Parameter(list(CLASSES), "names of the classes by label value", when="never"),
-    "palette": Parameter(
-        PALETTE.flatten().tolist(), "colours by label value: R, G, B, R, G, B ...", when="never"
-    ),
-}
+Parameters = Mapping[str, Parameter]
+"""The parameters of a node by name."""
 
 
-def check_value(name: str, value: Any) -> None:
-    """Check what ROS does not check itself.
+def convert_value(parameters: Parameters, name: str, value: Any) -> Any:
+    """The value in the parameter's own type.
+
+    Raises:
+        ValueError: it is of another type, or not within the limits.
+    """
+    parameter = parameters[name]
+    kind = type(parameter.default)
+    if kind not in _WANTED:
+        return value
+    wanted = _WANTED[kind]
+    fits = type(value) in (kind, *parameter.also) or (kind is float and type(value) is int)
+    if parameter.limits is not None:
+        low, high = parameter.limits
+        wanted += f" from {low:g} to {high:g}"
+        fits = fits and low <= value <= high
+    if not fits:
+        raise ValueError(f"{name} is {value!r}: give {wanted}")
+    return kind(value)
+
+
+def check_value(parameters: Parameters, name: str, value: Any) -> Any:
+    """The value in the parameter's own type, if it is right in all.
 
     Raises:
         ValueError: the parameter can't have this value.
     """
-    parameter = PARAMETERS[name]
+    parameter = parameters[name]
+    value = convert_value(parameters, name, value)
     if parameter.choices and value not in parameter.choices:
-        raise ValueError(f"{name} {value!r} is unknown; known: {', '.join(parameter.choices)}")
-    if isinstance(parameter.default, float):
-        assert parameter.limits is not None
-        low, high = parameter.limits
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not low <= value <= high:
-            raise ValueError(f"{name} is {value!r}: give a number from {low:g} to {high:g}")
-    if name == "image_topics":
-        name_cameras(value)
-
-
-def name_cameras(image_topics: Any) -> dict[str, str]:
-    """Topics of the cameras by their names: /front/image_raw is the camera ``front``.
-
-    Args:
-        image_topics: the parameter of that name; None, which ROS makes of an empty list in a file, is one.
-
-    Returns:
-        Topic by name, in the order given; for an empty list, the topic ``image`` of a camera without name.
-
-    Raises:
-        ValueError: not a list of topics, a topic without a namespace, or two in the same one.
-    """
-    if image_topics in (None, []):
-        return {"": "image"}
-    if not isinstance(image_topics, list) or not all(isinstance(topic, str) for topic in image_topics):
-        raise ValueError(
-            f"image_topics {image_topics!r} is no list of topics such as [/front/image_raw, /rear/image_raw]"
-        )
-    topics: dict[str, str] = {}
-    for topic in image_topics:
-        name = topic.lstrip("~/").rpartition("/")[0]
-        advice = f"give it a namespace of its own, such as front/image, and remap it: front/image:={topic}"
-        if not name:
-            raise ValueError(
-                f"image_topics: {topic!r} has no namespace to name the camera and its outputs; {advice}"
-            )
-        if name in topics:
-            raise ValueError(
-                f"image_topics: {topics[name]!r} and {topic!r} would both be the camera {name!r}; {advice}"
-            )
-        topics[name] = topic
-    return topics
+        raise ValueError(f"{name} is {value!r}: give one of {', '.join(parameter.choices)}")
+    if parameter.check is not None:
+        parameter.check(value)
+    return value

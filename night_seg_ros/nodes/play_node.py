@@ -28,12 +28,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from rclpy.utilities import remove_ros_args, try_shutdown
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -50,40 +49,8 @@ from night_seg_ros.media.sources import (
     read_stamp,
     replace_stamp,
 )
-
-DEFAULT_TOPIC = "/camera/image_raw"
-STAMPS = ("recorded", "now")
-
-# name: (default, description); the ROS parameters and the options of the command line.
-PARAMETERS: dict[str, tuple[Any, str]] = {
-    "input": ("", "what to play: a rosbag2 (folder, .db3 or .mcap), a video, a folder of images or an image"),
-    "topic": ("", f"bag: the image topic to play, if it has several; else the one to fill ({DEFAULT_TOPIC})"),
-    "rate": (1.0, "speed; 2 plays twice as fast as recorded"),
-    "duration": (0.0, "play only so many seconds of the recording; 0: all of it"),
-    "loop": (False, "start again at the end, until stopped"),
-    "stamp": (
-        "recorded",
-        "header stamps. recorded: those of the bag; videos and images count from the start of playing. "
-        "now: the time of sending, from which a latency can be measured",
-    ),
-    "frame_id": ("camera", "header frame_id of videos and images; a bag's is kept"),
-    "fps": (0.0, "frames per second of a video or images; 0: the video's own, 10 for images"),
-    "wait_for_subscribers": (
-        1,
-        "hold the first frame until so many subscribers are there (true: 1, false: 0)",
-    ),
-    "start_timeout": (0.0, "seconds to wait for them, then give up with an error; 0: wait for ever"),
-    "answer_topic": (
-        "",
-        "lossless: send a frame only after an image with the stamp of the one before came on this topic, "
-        "such as /segment_node/labels",
-    ),
-    "answer_timeout": (
-        10.0,
-        "seconds to wait for one answer before going on; meanwhile the frame is sent three times more",
-    ),
-    "progress": (False, "show a progress bar on a terminal"),
-}
+from night_seg_ros.nodes.declaration import check_parameters, declare_parameters
+from night_seg_ros.nodes.play_parameters import DEFAULT_TOPIC, PARAMETERS
 
 # Discovery is not symmetric: the others may know of us a little later than we know of them.
 _SETTLE_S = 0.5
@@ -91,7 +58,7 @@ _SENDINGS = 4  # of a frame that gets no answer
 
 
 class PlayError(ValueError):
-    """A parameter is no good, or nobody listens; the message says which."""
+    """Nobody listens; the message says who is missing."""
 
 
 class PlayNode(Node):
@@ -103,23 +70,14 @@ class PlayNode(Node):
         overrides: parameter values that go before those of the ROS command line.
 
     Raises:
-        SourceError, PlayError: the input or a parameter is no good.
+        ValueError: a parameter can't have its value; as SourceError: the input is no good.
     """
 
     def __init__(self, overrides: dict[str, Any] | None = None) -> None:
         given = [Parameter(name, value=value) for name, value in (overrides or {}).items()]
         super().__init__("play_node", parameter_overrides=given)
-        values = {name: self._declare(name, *entry) for name, entry in PARAMETERS.items()}
-        if not values["input"]:
-            raise PlayError("no input: give a rosbag2, a video or a folder of images (parameter input)")
-        if values["stamp"] not in STAMPS:
-            raise PlayError(f"stamp is {values['stamp']!r}: give one of {', '.join(STAMPS)}")
-        for name in ("duration", "start_timeout"):
-            if not values[name] >= 0:
-                raise PlayError(f"{name} is {values[name]}: give seconds, or 0 for no limit")
-        for name in ("rate", "answer_timeout"):
-            if not (math.isfinite(values[name]) and values[name] > 0):
-                raise PlayError(f"{name} is {values[name]}: give a number above 0")
+        declare_parameters(self, PARAMETERS)
+        values = check_parameters(self, PARAMETERS)
         self.source = open_source(values["input"], topic=values["topic"], fps=values["fps"])
         self.sent = 0
         self.unanswered = 0
@@ -151,23 +109,6 @@ class PlayNode(Node):
         self._awaited = -1  # stamp in ns
         self._answered = threading.Event()
 
-    def _declare(self, name: str, default: Any, description: str) -> Any:
-        """The parameter's value, in the type of its default."""
-        # dynamic_typing: YAML makes integers of `rate:=2` and `input:=2024`.
-        descriptor = ParameterDescriptor(description=description, dynamic_typing=True, read_only=True)
-        value = self.declare_parameter(name, default, descriptor).value
-        if isinstance(default, bool):
-            fits, wanted = isinstance(value, bool), "true or false"
-        elif isinstance(default, float):
-            fits, wanted = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
-        elif isinstance(default, int):
-            fits, wanted = isinstance(value, int), "a whole number"
-        else:
-            fits, wanted = True, ""
-        if not fits:
-            raise PlayError(f"{name} is {value!r}: give {wanted}")
-        return type(default)(value)
-
     def play(self) -> None:
         """Wait for the listeners, then publish everything; returns at the end or when ROS shuts down.
 
@@ -194,10 +135,13 @@ class PlayNode(Node):
             # The last frame is on its way; a publisher that vanishes takes it along.
             self._image_publisher.wait_for_all_acked(Duration(seconds=1))
             self._sleep_until(time.monotonic() + _SETTLE_S)
-        without = f", {self.unanswered} of them without an answer" if self._answer_topic else ""
+        print(self._summary(took), flush=True)
+
+    def _summary(self, seconds: float) -> str:
         frames = f"{self.sent} {'frame' if self.sent == 1 else 'frames'}"
+        without = f", {self.unanswered} of them without an answer" if self._answer_topic else ""
         skipped = f", {self.skipped} skipped that can't be read" if self.skipped else ""
-        print(f"played {frames} in {took:.1f} s{without}{skipped}", flush=True)
+        return f"played {frames} in {seconds:.1f} s{without}{skipped}"
 
     def _play_once(self, bar: tqdm) -> None:
         """Publish the source from its first message to its last."""
@@ -217,20 +161,25 @@ class PlayNode(Node):
             if self._answer_topic:
                 # The recording stands still while an answer is awaited, so that no rush follows.
                 start += max(0.0, time.monotonic() - due)
-            stamp, data = read_stamp(message.data), message.data
-            if self._restamp:
-                # An image and its camera_info belong together by their stamp.
-                stamp = new_stamps.setdefault(stamp, time.time_ns())
-                data = replace_stamp(data, stamp)
+            self._send(message, new_stamps)
             if message.topic == self.topic:
-                self.sent += 1
-                if self._answer_topic:
-                    self._send_until_answered(data, stamp)
-                else:
-                    self._image_publisher.publish(data)
                 bar.update()
-            elif self._info_publisher is not None:
-                self._info_publisher.publish(data)
+
+    def _send(self, message: BagMessage, new_stamps: dict[int, int]) -> None:
+        """Publish one message, if so wanted under a new stamp; ``new_stamps``: those so far, by the old."""
+        stamp, data = read_stamp(message.data), message.data
+        if self._restamp:
+            # An image and its camera_info belong together by their stamp.
+            stamp = new_stamps.setdefault(stamp, time.time_ns())
+            data = replace_stamp(data, stamp)
+        if message.topic == self.topic:
+            self.sent += 1
+            if self._answer_topic:
+                self._send_until_answered(data, stamp)
+            else:
+                self._image_publisher.publish(data)
+        elif self._info_publisher is not None:
+            self._info_publisher.publish(data)
 
     def _messages(self) -> Iterator[BagMessage]:
         """The source as messages; frames of videos and images become some."""
@@ -252,15 +201,16 @@ class PlayNode(Node):
     def _wait_for_listeners(self) -> None:
         """Return when the subscribers, and the publisher of the answers, are there."""
         wanted = max(self._subscribers, 1) if self._answer_topic else self._subscribers
-        if wanted <= 0:
-            return
         give_up = time.monotonic() + self._start_timeout
         speak = time.monotonic() + 2
-        while self.context.ok():
+        while wanted > 0 and self.context.ok():
             found = self._image_publisher.get_subscription_count()
             answers = self.get_publishers_info_by_topic(self._answer_topic) if self._answer_topic else []
             if found >= wanted and (answers or not self._answer_topic):
-                break
+                if answers:
+                    self._subscribe_to_answers(answers[0].qos_profile.reliability)
+                self._sleep_until(time.monotonic() + _SETTLE_S)
+                return
             missing = f"{found} of {wanted} subscribers of {self._image_publisher.topic_name}"
             if self._answer_topic:
                 missing += f", {len(answers)} publishers of {self._answer_topic}"
@@ -270,13 +220,11 @@ class PlayNode(Node):
                 self.get_logger().info(f"waiting: {missing}")
                 speak += 10
             time.sleep(0.05)
-        else:
-            return
-        if answers:
-            # Reliable only if the publisher is: the other way round they do not match.
-            qos = QoSProfile(depth=5, reliability=answers[0].qos_profile.reliability)
-            self.create_subscription(Image, self._answer_topic, self._on_answer, qos, raw=True)
-        self._sleep_until(time.monotonic() + _SETTLE_S)
+
+    def _subscribe_to_answers(self, reliability: ReliabilityPolicy) -> None:
+        """Reliable only if the publisher is: the other way round they do not match."""
+        qos = QoSProfile(depth=5, reliability=reliability)
+        self.create_subscription(Image, self._answer_topic, self._on_answer, qos, raw=True)
 
     def _on_answer(self, data: bytes) -> None:
         if read_stamp(data) == self._awaited:
@@ -343,7 +291,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="night-seg play", description="Play a bag, a video or a folder of images as camera topics."
     )
-    for name, (default, text) in PARAMETERS.items():
+    for name, parameter in PARAMETERS.items():
+        text, default = parameter.description, parameter.default
         if name == "input":
             parser.add_argument("input", nargs="?", default=argparse.SUPPRESS, help=text)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -10,6 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+START_S = 180.0  # that a node may take until it runs: importing torch from a cold, slow disk takes its time
 
 
 class NodeError(RuntimeError):
@@ -73,6 +77,14 @@ class NodeProcesses:
             give_up = time.monotonic() + patience
             while any(p.poll() is None for p in self.running.values()) and time.monotonic() < give_up:
                 time.sleep(0.05)
+
+
+def segment_node_arguments(work: Path, parameters: dict[str, Any]) -> list[str]:
+    """The arguments that give segment_node these parameters, by a file in the folder ``work``."""
+    path = work / "segment_node.yaml"
+    # JSON is YAML, too, and quotes any path.
+    path.write_text(json.dumps({"/segment_node": {"ros__parameters": parameters}}))
+    return ["--ros-args", "--params-file", str(path)]
 
 
 def free_domain() -> int:

@@ -11,7 +11,7 @@ With parameter ``image_topics`` it serves several cameras with one model: the ca
 has the outputs ``~/front/labels`` ... and an entry of its own in ``/diagnostics``. Each is a ``Camera``
 (``nodes/camera.py``); the node holds the model, the lifecycle and the thread that runs the network.
 
-Outputs have the camera's size and the header of their frame. Parameters: ``nodes/parameters.py``.
+Outputs have the camera's size and the header of their frame. Parameters: ``nodes/segment_parameters.py``.
 """
 
 from __future__ import annotations
@@ -33,15 +33,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -50,9 +44,11 @@ from rclpy.utilities import ok, try_shutdown
 
 from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.nodes.camera import Arrival, Camera, Frame, Result, make_status
+from night_seg_ros.nodes.camera import Arrival, Camera, CameraFrame, Result, make_status
+from night_seg_ros.nodes.declaration import check_parameters, declare_parameters, read_parameter
 from night_seg_ros.nodes.newest_worker import NewestWorker
-from night_seg_ros.nodes.parameters import PARAMETERS, Parameter, check_value, name_cameras
+from night_seg_ros.nodes.parameters import check_value
+from night_seg_ros.nodes.segment_parameters import PARAMETERS, name_cameras
 
 BATCH_LOG_PERIOD = 5.0  # seconds
 
@@ -73,13 +69,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         # This is rclpy's LifecycleNode, but for the callback group: while one thread loads the model in a
         # transition, the others go on answering.
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
-        for name, parameter in PARAMETERS.items():
-            never = parameter.when == "never"
-            declared = self.declare_parameter(
-                name, parameter.default, _descriptor(parameter), ignore_override=never
-            )
-            if isinstance(parameter.default, float):  # rclpy checks types and limits of the others
-                check_value(name, declared.value)
+        declare_parameters(self, PARAMETERS)
         self._warn_of_unknown_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
 
@@ -174,9 +164,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
                 raise
 
     def _configure(self) -> None:
-        values = {name: self._value(name) for name in PARAMETERS}
-        for name, value in values.items():
-            check_value(name, value)
+        values = check_parameters(self, PARAMETERS)
         self._cameras = [
             Camera(self, name, topic, values["image_transport"], self._worker.offer)
             for name, topic in name_cameras(values["image_topics"]).items()
@@ -251,7 +239,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
             self._warm_up(frames)
             self._segment_frames(frames)
 
-    def _warm_up(self, frames: list[Frame]) -> None:
+    def _warm_up(self, frames: list[CameraFrame]) -> None:
         """Before the first frame of a camera: be ready for batches with the others of its size.
 
         Not for a size that it takes later: the other cameras would have to wait for that.
@@ -267,17 +255,20 @@ class SegmentNode(LifecycleNodeMixin, Node):
             if camera in self._warm:
                 continue
             self._warm.append(camera)
-            if segmenter.device.type != "cuda":  # where the first run takes no longer than this one would
-                continue
-            batch = sum(each.size == size for each in self._warm)
-            try:
-                segmenter.warm_up(size, batch)
-            except Exception as error:  # as where memory is short: frames may still go one by one
-                self.get_logger().warning(
-                    f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
-                )
+            if segmenter.device.type == "cuda":  # elsewhere the first run takes no longer than this one would
+                self._warm_up_batch(segmenter, size)
 
-    def _segment_frames(self, frames: list[Frame]) -> None:
+    def _warm_up_batch(self, segmenter: Segmenter, size: tuple[int, int]) -> None:
+        """For all warm cameras of this size together."""
+        batch = sum(each.size == size for each in self._warm)
+        try:
+            segmenter.warm_up(size, batch)
+        except Exception as error:  # as where memory is short: frames may still go one by one
+            self.get_logger().warning(
+                f"{batch} frames of {size} can't go together: {type(error).__name__}: {error}"
+            )
+
+    def _segment_frames(self, frames: list[CameraFrame]) -> None:
         """Run the network on frames together; where that fails, on each alone."""
         segmenter = self._segmenter
         assert segmenter is not None  # no frame comes in before configure or after _stop
@@ -336,7 +327,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
         known = [change for change in changes if change.name in PARAMETERS]
         for change in known:
             try:
-                check_value(change.name, change.value)
+                check_value(PARAMETERS, change.name, change.value)
             except ValueError as error:
                 return SetParametersResult(successful=False, reason=str(error))
         later = [change.name for change in known if PARAMETERS[change.name].when == "configure"]
@@ -353,26 +344,7 @@ class SegmentNode(LifecycleNodeMixin, Node):
                 self.get_logger().warning(f"unknown parameter {name}: {advice}")
 
     def _value(self, name: str) -> Any:
-        value = self.get_parameter(name).value
-        return float(value) if isinstance(PARAMETERS[name].default, float) else value
-
-
-def _descriptor(parameter: Parameter) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(
-        description=parameter.description,
-        read_only=parameter.when in ("start", "never"),
-        # rclpy would refuse 1 for 1.0, and take an empty list for one of bytes.
-        dynamic_typing=isinstance(parameter.default, float) or parameter.default == [],
-    )
-    if parameter.choices:
-        descriptor.additional_constraints = f"one of {', '.join(parameter.choices)}"
-    if parameter.limits:
-        low, high = parameter.limits
-        if isinstance(parameter.default, int):
-            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
-        else:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-    return descriptor
+        return read_parameter(self, PARAMETERS, name)
 
 
 def main(args: list[str] | None = None) -> int:
@@ -383,7 +355,7 @@ def main(args: list[str] | None = None) -> int:
     rclpy.init(args=args)
     try:
         node = SegmentNode()
-    except (ParameterException, ValueError) as error:
+    except ValueError as error:
         rclpy.logging.get_logger("segment_node").fatal(str(error))
         rclpy.shutdown()
         return 1

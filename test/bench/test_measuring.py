@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from night_seg_ros.bench.measuring import compare_speed, measure_stages, warm_up
+from night_seg_ros.common import timing
 from night_seg_ros.common.latency import percentiles
 from night_seg_ros.common.timing import (
     WARM_UP,
@@ -92,9 +94,18 @@ def test_operations_of_a_convolution_and_a_product() -> None:
     assert count_flop(lambda: network(one).sum().backward()) == 3 * by_hand - convolution
 
 
-def test_peak_is_a_speed(monkeypatch) -> None:
-    monkeypatch.setattr("night_seg_ros.common.timing._MATRIX_SIZE", {"cpu": 64})
-    assert matrix_peak(CPU, torch.float32) > 1e6
+def test_peak_is_that_of_the_fastest_product(monkeypatch) -> None:
+    seconds = iter([4.0, 3.0, 0.5, *[2.0] * 100])
+    products: list[Any] = []
+
+    def timed(function: Callable[[], Any], calls: int, device: torch.device) -> float:
+        products.append(function())
+        return next(seconds)
+
+    monkeypatch.setattr(timing, "_MATRIX_SIZE", {"cpu": 64})
+    monkeypatch.setattr(timing, "seconds_per_call", timed)
+    assert matrix_peak(CPU, torch.float32) == 2 * 64**3 / 0.5
+    assert torch.allclose(products[0], products[-1].view(64, 64), atol=1e-3)  # as a convolution
 
 
 def test_share_of_the_peak_by_hand() -> None:

@@ -22,6 +22,7 @@ from night_seg_ros.media.conversion import (
     array_to_jpeg,
     compressed_to_bgr,
     image_to_bgr,
+    sample_image,
 )
 
 HEIGHT, WIDTH = 24, 34
@@ -228,6 +229,19 @@ def test_array_to_image(encoding: str, shape: tuple[int, ...]) -> None:
     assert bytes(msg.data) == pixels.tobytes()
     with pytest.raises(ValueError, match="uint8"):
         array_to_image(pixels.astype(np.float32), encoding, header())
+
+
+@pytest.mark.parametrize("encoding", conversion.ENCODINGS)
+def test_a_sample_of_each_encoding_is_read(encoding: str) -> None:
+    bgr = noise(HEIGHT, WIDTH, 3)
+    msg = sample_image(bgr, encoding)
+    assert (msg.height, msg.width, msg.encoding) == (HEIGHT, WIDTH, encoding)
+    assert len(msg.data) == msg.step * (HEIGHT * 3 // 2 if encoding == "nv12" else HEIGHT)
+    assert bytes(msg.data) == np.resize(bgr, len(msg.data)).tobytes()
+    assert image_to_bgr(msg).shape == (HEIGHT, WIDTH, 3)
+    msg.data = msg.data[:-1]
+    with pytest.raises(ConversionError, match="data is truncated"):
+        image_to_bgr(msg)
 
 
 def smooth(height: int, width: int) -> np.ndarray:

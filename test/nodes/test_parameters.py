@@ -1,4 +1,4 @@
-"""config/segment.yaml shows the defaults that the node has."""
+"""The tables of parameters, what they refuse, and that config/segment.yaml shows segment_node's defaults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from night_seg_ros.models.classes import CLASSES, PALETTE
-from night_seg_ros.nodes.parameters import PARAMETERS, check_value, name_cameras
+from night_seg_ros.nodes import play_parameters
+from night_seg_ros.nodes.parameters import Parameters, check_value
+from night_seg_ros.nodes.segment_parameters import PARAMETERS, name_cameras
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "segment.yaml"
 
@@ -24,8 +26,9 @@ def test_the_parameters_file_shows_every_default_and_changes_none() -> None:
     assert shown["/**"]["ros__parameters"] == settable
 
 
-def test_defaults_are_within_choices_and_limits() -> None:
-    for name, parameter in PARAMETERS.items():
+@pytest.mark.parametrize("parameters", [PARAMETERS, play_parameters.PARAMETERS])
+def test_defaults_are_within_choices_and_limits(parameters: Parameters) -> None:
+    for name, parameter in parameters.items():
         if parameter.choices:
             assert parameter.default in parameter.choices, name
         if parameter.limits:
@@ -37,12 +40,40 @@ def test_defaults_are_within_choices_and_limits() -> None:
 
 def test_a_float_may_be_a_whole_number() -> None:
     for value in (0, 0.0, 0.3, 1, 1.0):
-        check_value("overlay_alpha", value)
+        found = check_value(PARAMETERS, "overlay_alpha", value)
+        assert found == value and isinstance(found, float)
     for value in (-1, 2, 1.1, float("nan"), float("inf"), True, "1", None, [1.0]):
         with pytest.raises(ValueError, match="^overlay_alpha is .*: give a number from 0 to 1$"):
-            check_value("overlay_alpha", value)
+            check_value(PARAMETERS, "overlay_alpha", value)
     with pytest.raises(ValueError, match="give a number from 0.1 to 3600"):
-        check_value("frame_timeout", 0)
+        check_value(PARAMETERS, "frame_timeout", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("jpeg_quality", 101, "jpeg_quality is 101: give a whole number from 1 to 100"),
+        ("jpeg_quality", True, "jpeg_quality is True: give a whole number from 1 to 100"),
+        ("jpeg_quality", 80.0, "jpeg_quality is 80.0: give a whole number from 1 to 100"),
+        ("autostart", 1, "autostart is 1: give true or false"),
+        ("weights", 2024, "weights is 2024: give a text"),
+        ("model", "unet", "model is 'unet': give one of egnet, dannet, bimix"),
+        ("image_topics", "/a/x", "image_topics '/a/x' is no list of topics"),
+    ],
+)
+def test_what_is_refused(name: str, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        check_value(PARAMETERS, name, value)
+
+
+def test_types_that_yaml_makes_of_the_players_values() -> None:
+    for name, value, wanted in (
+        ("input", 2024, "2024"),
+        ("topic", 0.5, "0.5"),
+        ("wait_for_subscribers", True, 1),
+    ):
+        found = check_value(play_parameters.PARAMETERS, name, value)
+        assert found == wanted and type(found) is type(wanted)
 
 
 def test_class_names_and_palette_are_those_of_the_models() -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from night_seg_ros.common.files import atomic_path
-from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.options import add_device_option, add_weights_options, chosen_weights
 from night_seg_ros.inference.preprocess import InputSize, choose_device, computes_in_bf16
 from night_seg_ros.models.checkpoint import check_classes, load_model
 from night_seg_ros.models.classes import NUM_CLASSES
@@ -128,6 +128,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--split", default="test")
     add_weights_options(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
+    add_device_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="ARCHIVE.zip")
     return parser.parse_args(argv)
