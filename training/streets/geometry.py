@@ -29,7 +29,7 @@ Colour = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
-class Camera:
+class StreetCamera:
     """Pinhole camera at (x, height, z) looking along the road; pitch in radians, positive looks down."""
 
     x: float
@@ -148,7 +148,7 @@ def _clip(points: np.ndarray) -> np.ndarray:
     return np.array(out, np.float32).reshape(-1, 3)
 
 
-def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
+def paint(builder: Builder, camera: StreetCamera, sky_label: int) -> Faces:
     """Project all faces and paint them far to near."""
     objects = np.array(builder.objects, np.float32)
     faces = np.array(builder.faces, np.float32)
