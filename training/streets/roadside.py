@@ -77,15 +77,22 @@ def _lots(layout: StreetLayout, side: int) -> None:
 def _house(layout: StreetLayout, rng: Rng, side: int, x: float, z0: float, z1: float, shop: bool) -> None:
     b = layout.builder
     storeys = rng.integers(3, 7) if layout.street.district == "town" else rng.integers(2, 4)
-    height = 3.2 * float(storeys) + rng.uniform(0, 1)
     b.place(layer=BACKDROP, key=z0 - layout.camera.z, follow=True)
-    facade = int(rng.choice(FACADES))
-    glow = float(rng.uniform(0.3, 1.6))
-    front = int(rng.choice(SHOPS)) if shop else None
-    depth = float(rng.uniform(8, 14))
-    draw.building(b, rng, side, x, depth, height, z0, z1, facade, draw.pick(rng, WALLS), front, glow)
-    layout.cast_shadow(min(x, x + side * 10), max(x, x + side * 10), z0, z1, height)
-    if front is not None and front != SHOPS[-1]:
+    house = draw.House(
+        side=side,
+        x=x,
+        z0=z0,
+        z1=z1,
+        height=draw.STOREY * float(storeys) + rng.uniform(0, 1),
+        facade=int(rng.choice(FACADES)),
+        glow=float(rng.uniform(0.3, 1.6)),
+        shop=int(rng.choice(SHOPS)) if shop else None,
+        depth=float(rng.uniform(8, 14)),
+        colour=draw.pick(rng, WALLS),
+    )
+    draw.building(b, rng, house)
+    layout.cast_shadow(min(x, x + side * 10), max(x, x + side * 10), z0, z1, house.height)
+    if house.shop is not None and house.shop != SHOPS[-1]:  # the last one is dark
         b.lamp((x - side * 0.8, 2.0, (z0 + z1) / 2), (1, 0.88, 0.7), float(rng.uniform(2, 9)))
 
 

@@ -5,6 +5,7 @@ Every function draws into the builder's current object: its middle at x = 0, its
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,28 @@ def vehicle_lamps(
         b.lamp((0, y, -z - 0.3), TAIL_LIGHT, 1.2, (0, -0.2, -1), 2)
 
 
-def car(b: Builder, rng: Rng, *, lights: bool) -> None:
-    label = ID["car"]
-    paint = pick(rng, PAINTS)
+@dataclass(frozen=True)
+class _CarShape:
+    """Outline of a car from its side, in metres: z along it, its middle at 0, and heights; and its width."""
+
+    half: float  # of the width
+    rear: float  # z, likewise down to `front`
+    boot: float  # where the rear window begins
+    back: float  # where it ends at the roof
+    screen: float  # where the windscreen begins at the roof
+    bonnet: float  # where it ends
+    front: float
+    belt: float  # height of the windows' lower edge
+    roof: float  # height
+    van: bool
+
+    @property
+    def top(self) -> float:
+        """Half the width of the roof, which is narrower than the body."""
+        return 0.84 * self.half
+
+
+def _random_shape(rng: Rng) -> _CarShape:
     van = rng.random() < 0.18
     half, length = rng.uniform(0.82, 0.93), rng.uniform(3.7, 4.7) + van
     belt, roof = (1.1, 2.0) if van else (rng.uniform(0.88, 0.98), rng.uniform(1.38, 1.6))
@@ -78,22 +98,45 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
     boot = rear + (0.15 if hatch or van else 0.75)
     bonnet = front - (0.7 if van else rng.uniform(0.95, 1.2))
     screen, back = bonnet - 0.65, boot + (0.1 if van else 0.45)
-    top = 0.84 * half  # the roof is narrower than the body
-    dark = paint * 0.5
-    # the gap under the car, then the body
-    side_rect(b, -half * 0.95, 0.05, 0.35, rear + 0.2, front - 0.2, label, (0.008, 0.008, 0.008))
-    side_rect(b, half * 0.95, 0.05, 0.35, rear + 0.2, front - 0.2, label, (0.008, 0.008, 0.008))
-    front_rect(b, -half * 0.9, half * 0.9, 0.05, 0.35, rear + 0.15, label, (0.008, 0.008, 0.008))
-    front_rect(b, -half * 0.9, half * 0.9, 0.05, 0.35, front - 0.15, label, (0.008, 0.008, 0.008))
-    nose = belt - 0.18
+    return _CarShape(half, rear, boot, back, screen, bonnet, front, belt, roof, van)
+
+
+def car(b: Builder, rng: Rng, *, lights: bool) -> None:
+    label = ID["car"]
+    paint = pick(rng, PAINTS)
+    car = _random_shape(rng)
+    _car_underside(b, car)
+    _car_body(b, car, paint)
+    _car_side_windows(b, car, paint)
+    _car_screens(b, car, paint)
+    _car_ends(b, car, paint)
+    for x, out in ((-car.half, -1), (car.half, 1)):
+        for z in (car.rear + 0.75, car.front - 0.8):
+            wheel(b, x, z, 0.31, label, out)
+    vehicle_lamps(b, car.half, car.front - car.rear, 0.72, label, on=lights)
+
+
+def _car_underside(b: Builder, car: _CarShape) -> None:
+    """The gap under the car."""
+    label, black = ID["car"], (0.008, 0.008, 0.008)
+    for x in (-car.half * 0.95, car.half * 0.95):
+        side_rect(b, x, 0.05, 0.35, car.rear + 0.2, car.front - 0.2, label, black)
+    for z in (car.rear + 0.15, car.front - 0.15):
+        front_rect(b, -car.half * 0.9, car.half * 0.9, 0.05, 0.35, z, label, black)
+
+
+def _car_body(b: Builder, car: _CarShape, paint: Colour) -> None:
+    """The body below the windows."""
+    label, half = ID["car"], car.half
+    nose = car.belt - 0.18
     profile = [
-        (rear, 0.28),
-        (rear - 0.02, 0.6),
-        (rear + 0.06, belt),
-        (bonnet, belt),
-        (front - 0.1, nose),
-        (front, 0.5),
-        (front - 0.03, 0.25),
+        (car.rear, 0.28),
+        (car.rear - 0.02, 0.6),
+        (car.rear + 0.06, car.belt),
+        (car.bonnet, car.belt),
+        (car.front - 0.1, nose),
+        (car.front, 0.5),
+        (car.front - 0.03, 0.25),
     ]
     b.face([(-half, y, z) for z, y in profile[::-1]], label, paint, on=ON_SIDE, one_sided=True)
     b.face([(half, y, z) for z, y in profile], label, paint, on=ON_SIDE, one_sided=True)
@@ -101,29 +144,39 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
         b.face(
             [(-half, y0, z0), (-half, y1, z1), (half, y1, z1), (half, y0, z0)], label, paint, one_sided=True
         )
-    # cabin: glass all round, pillars and roof in paint
-    for x, t in ((-half, -top), (half, top)):
-        outline = [(x, belt, boot), (t, roof, back), (t, roof, screen), (x, belt, bonnet)]
-        outline = outline[::-1] if x < 0 else outline
-        b.face(outline, label, paint, on=ON_SIDE, one_sided=True)
-        middle, low, high = (boot + bonnet) / 2, belt + 0.05, roof - 0.09
-        share = (high - belt) / (roof - belt)
-        for z0, z1, z2, z3 in (
-            (boot + 0.15, back + 0.12, middle - 0.05, middle - 0.05),
-            (middle + 0.05, middle + 0.05, screen - 0.05, bonnet - 0.14),
-        ):
-            if van and z0 < middle - 0.1:
-                continue
-            xt = x + (t - x) * share * 1.0
+
+
+def _car_side_windows(b: Builder, car: _CarShape, paint: Colour) -> None:
+    """The cabin from its sides: pillars in paint, two panes; a van has the front one only."""
+    label, belt, roof = ID["car"], car.belt, car.roof
+    middle, low, high = (car.boot + car.bonnet) / 2, belt + 0.05, roof - 0.09
+    share = (high - belt) / (roof - belt)
+    rear_pane = (car.boot + 0.15, car.back + 0.12, middle - 0.05, middle - 0.05)
+    front_pane = (middle + 0.05, middle + 0.05, car.screen - 0.05, car.bonnet - 0.14)
+    for x, top in ((-car.half, -car.top), (car.half, car.top)):
+        outline = [(x, belt, car.boot), (top, roof, car.back), (top, roof, car.screen), (x, belt, car.bonnet)]
+        b.face(_facing_out(outline, x), label, paint, on=ON_SIDE, one_sided=True)
+        for z0, z1, z2, z3 in (front_pane,) if car.van else (rear_pane, front_pane):
+            x_high = x + (top - x) * share
             pane = [
                 (x * 1.005, low, z0),
-                (xt * 1.005, high, z1),
-                (xt * 1.005, high, z2),
+                (x_high * 1.005, high, z1),
+                (x_high * 1.005, high, z2),
                 (x * 1.005, low, z3),
             ]
-            b.face(pane[::-1] if x < 0 else pane, label, GLASS, on=ON_SIDE, one_sided=True)
+            b.face(_facing_out(pane, x), label, GLASS, on=ON_SIDE, one_sided=True)
+
+
+def _facing_out(points: list[Point], x: float) -> list[Point]:
+    """Points that run clockwise seen from the right: the other way round if they lie on the left."""
+    return points[::-1] if x < 0 else points
+
+
+def _car_screens(b: Builder, car: _CarShape, paint: Colour) -> None:
+    """The rear window, the windscreen and the roof between them."""
+    label, half, top, belt, roof = ID["car"], car.half, car.top, car.belt, car.roof
     inset = 0.08
-    for z0, z1, flip in ((boot, back, False), (bonnet, screen, True)):
+    for z0, z1, flip in ((car.boot, car.back, False), (car.bonnet, car.screen, True)):
         ends = [(-half, belt, z0), (-top, roof, z1), (top, roof, z1), (half, belt, z0)]
         b.face(ends[::-1] if flip else ends, label, paint, one_sided=True)
         out = 0.01 if flip else -0.01
@@ -134,21 +187,25 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
             (half - inset, belt + 0.04, z0 + out),
         ]
         b.face(pane[::-1] if flip else pane, label, GLASS, one_sided=True)
-    b.face(
-        [(-top, roof, back), (-top, roof, screen), (top, roof, screen), (top, roof, back)],
-        label,
-        paint,
-        on=ON_GROUND,
-        one_sided=True,
-    )
-    for z, flip, plate in ((rear - 0.03, False, (0.45, 0.35, 0.03)), (front + 0.01, True, (0.6, 0.6, 0.6))):
+    roof_points = [
+        (-top, roof, car.back),
+        (-top, roof, car.screen),
+        (top, roof, car.screen),
+        (top, roof, car.back),
+    ]
+    b.face(roof_points, label, paint, on=ON_GROUND, one_sided=True)
+
+
+def _car_ends(b: Builder, car: _CarShape, paint: np.ndarray) -> None:
+    """Bumpers and number plates."""
+    label, half, dark = ID["car"], car.half, paint * 0.5
+    for z, flip, plate in (
+        (car.rear - 0.03, False, (0.45, 0.35, 0.03)),
+        (car.front + 0.01, True, (0.6, 0.6, 0.6)),
+    ):
         for x0, x1, y0, y1, colour in ((-half, half, 0.3, 0.42, dark), (-0.26, 0.26, 0.5, 0.61, plate)):
             points = [(x0, y0, z), (x0, y1, z), (x1, y1, z), (x1, y0, z)]
             b.face(points[::-1] if flip else points, label, colour, one_sided=True)
-    for x, out in ((-half, -1), (half, 1)):
-        for z in (rear + 0.75, front - 0.8):
-            wheel(b, x, z, 0.31, label, out)
-    vehicle_lamps(b, half, length, 0.72, label, on=lights)
 
 
 def _cabin(y0: float, y1: float, light: Colour) -> dict[str, Any]:
