@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from night_seg_ros.models.classes import IGNORE
-from night_seg_ros.training.streets import traffic
+from night_seg_ros.training.streets import people, traffic
 from night_seg_ros.training.streets.layout import SIGHT, StreetLayout
 from night_seg_ros.training.streets.objects import PAINTS, pick
 from night_seg_ros.training.streets.street import LOOP, SPEED
@@ -43,7 +43,7 @@ def draw_vehicle(
         _CLOSED_VEHICLES[kind](b, rng, lights=lights)
     else:
         oncoming = bool(np.cos(yaw) < 0)
-        traffic.two_wheeler(
+        people.two_wheeler(
             b, rng, layout.time, heavy=kind == "motorcycle", ridden=True, across=False, ahead=oncoming,
             lights=lights,
         )  # fmt: skip
@@ -82,7 +82,7 @@ def _side_roads(layout: StreetLayout) -> None:
             draw_vehicle(layout, kind, rng, side * (reach + 2.5), z, yaw, lights=True)
         else:
             b.place(x, z, key=z - layout.camera.z)
-            traffic.two_wheeler(
+            people.two_wheeler(
                 b, rng, layout.time, heavy=kind == "motorcycle", ridden=True, across=True, ahead=False,
                 lights=True,
             )  # fmt: skip

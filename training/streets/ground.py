@@ -19,7 +19,7 @@ def draw_ground(layout: StreetLayout) -> None:
     for side in (-1, 1):
         _beside_the_road(layout, side)
     street = layout.street
-    _ribbon(layout, -street.edge[-1], street.edge[1], ID["road"], street.asphalt, ASPHALT, 5.0)
+    _ribbon(layout, -street.edge[-1], street.edge[1], ID["road"], street.asphalt, texture=ASPHALT, size=5.0)
     for side in (-1, 1):
         _pavement(layout, side)
     layout.builder.place(layer=GROUND, follow=True)
@@ -31,13 +31,21 @@ def draw_ground(layout: StreetLayout) -> None:
 
 
 def _ribbon(
-    layout: StreetLayout, x0: float, x1: float, label: int, colour: Colour, texture: int = FLAT,
-    size: float = 4.0, z0: float | None = None, z1: float | None = None, y: float = 0.0,
-) -> None:  # fmt: skip
-    """A strip of ground along the road; z0, z1 in the world, all of it if not given."""
+    layout: StreetLayout,
+    x0: float,
+    x1: float,
+    label: int,
+    colour: Colour,
+    *,
+    texture: int = FLAT,
+    size: float = 4.0,
+    along: tuple[float, float] | None = None,
+    y: float = 0.0,
+) -> None:
+    """A strip of ground; along the road it goes from z to z of the world, or all the way if not given."""
     edges = _edges(layout)
     x0, x1 = min(x0, x1), max(x0, x1)
-    low, high = edges[0] if z0 is None else z0, edges[-1] if z1 is None else z1
+    low, high = along or (edges[0], edges[-1])
     cuts = [low, *(e for e in edges if low < e < high), high]
     for a, e in zip(cuts[:-1], cuts[1:], strict=True):
         corners = [(x0, y, a), (x0, y, e), (x1, y, e), (x1, y, a)]
@@ -61,8 +69,8 @@ def _beside_the_road(layout: StreetLayout, side: int) -> None:
         label, colour, texture = ID["sidewalk"], street.pavement * 0.9, PAVING
     else:
         label, colour, texture = ID["terrain"], street.grass, GRASS
-    _ribbon(layout, side * lots, side * 90, label, colour, texture, 3.0, y=CURB)
-    _ribbon(layout, side * edge, side * walk, ID["terrain"], street.grass, GRASS, 3.0, y=CURB)
+    _ribbon(layout, side * lots, side * 90, label, colour, texture=texture, size=3.0, y=CURB)
+    _ribbon(layout, side * edge, side * walk, ID["terrain"], street.grass, texture=GRASS, size=3.0, y=CURB)
 
 
 def _pavement(layout: StreetLayout, side: int) -> None:
@@ -70,10 +78,17 @@ def _pavement(layout: StreetLayout, side: int) -> None:
     edge = street.edge[side]
     walk = edge + street.verge[side]
     _ribbon(
-        layout, side * walk, side * (walk + street.walk[side]), label, street.pavement, PAVING, 2.4, y=CURB
+        layout,
+        side * walk,
+        side * (walk + street.walk[side]),
+        label,
+        street.pavement,
+        texture=PAVING,
+        size=2.4,
+        y=CURB,
     )
     stone = street.pavement * 1.35
-    _ribbon(layout, side * edge, side * (edge + 0.16), label, stone, FLAT, y=CURB)
+    _ribbon(layout, side * edge, side * (edge + 0.16), label, stone, y=CURB)
     edges = _edges(layout)
     for a, e in zip(edges[:-1], edges[1:], strict=True):
         x = side * edge
@@ -92,7 +107,7 @@ def _patches(layout: StreetLayout) -> None:
         if rng.random() < 0.5:
             tone = street.asphalt * rng.choice((0.7, 0.8, 1.2))
             wide, end = x + rng.uniform(0.6, 2.5), z + rng.uniform(1, 9)
-            _ribbon(layout, x, wide, road, tone, ASPHALT, 5.0, z, end)
+            _ribbon(layout, x, wide, road, tone, texture=ASPHALT, size=5.0, along=(z, end))
         if rng.random() < 0.35:
             x = rng.uniform(left + 1, right - 1)
             points = [(x + 0.35 * np.cos(a), 0.0, z + 0.35 * np.sin(a)) for a in np.linspace(0, 5.8, 10)]
@@ -118,7 +133,7 @@ def _lines(layout: StreetLayout) -> None:
     for index in layout.indices(period, 75):
         z = index * period
         for x in lines:
-            _ribbon(layout, x - 0.07, x + 0.07, road, white, FLAT, 1, z, z + length)
+            _ribbon(layout, x - 0.07, x + 0.07, road, white, size=1, along=(z, z + length))
     if street.edge_line:
         for side in (-1, 1):
             x = side * (street.lanes_end(side) - 0.3)
@@ -133,10 +148,10 @@ def _crossings(layout: StreetLayout) -> None:
         z = (index + 0.7) * street.crossing
         if rng.random() < 0.6:
             for x in np.arange(-street.edge[-1] + 0.3, street.edge[1] - 0.4, 1.0):
-                _ribbon(layout, x, x + 0.5, road, white, FLAT, 1, z, z + 3)
+                _ribbon(layout, x, x + 0.5, road, white, size=1, along=(z, z + 3))
         side = street.drive_side
         inner, outer = sorted((0.1 * side, side * street.edge[side]))
-        _ribbon(layout, inner, outer, road, white, FLAT, 1, z - 1.6, z - 1.25)
+        _ribbon(layout, inner, outer, road, white, size=1, along=(z - 1.6, z - 1.25))
         x = layout.camera.x + rng.uniform(-0.3, 0.3)
         arrow = [
             (-0.07, -14),

@@ -17,6 +17,7 @@ from night_seg_ros.training.streets.textures import BARS, BRANCHES, BRICK, HEDGE
 
 ID = {name: index for index, name in enumerate(CLASSES)}
 STEEL = (0.18, 0.19, 0.2)
+RUBBER = (0.012, 0.012, 0.013)
 STOREY = 3.2  # metres
 Rng = np.random.Generator
 

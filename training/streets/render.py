@@ -10,8 +10,8 @@ import numpy as np
 from night_seg_ros.training.streets import optics
 from night_seg_ros.training.streets.geometry import Faces, StreetCamera
 from night_seg_ros.training.streets.optics import f32
+from night_seg_ros.training.streets.street import Weather
 from night_seg_ros.training.streets.textures import PITCH, TILE, atlas
-from night_seg_ros.training.streets.weather import Weather
 
 
 @dataclass(frozen=True)

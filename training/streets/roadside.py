@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from night_seg_ros.training.streets import objects as draw
-from night_seg_ros.training.streets import traffic
+from night_seg_ros.training.streets import people
 from night_seg_ros.training.streets.driving import draw_vehicle
 from night_seg_ros.training.streets.geometry import BACKDROP
 from night_seg_ros.training.streets.layout import CURB, StreetLayout
@@ -166,7 +166,7 @@ def _kerb(layout: StreetLayout, side: int) -> None:
 def _bollards(layout: StreetLayout, rng: Rng, x: float, z: float) -> None:
     for k in range(3):
         layout.builder.place(x, z + 1.5 * k, y=CURB, key=z + 1.5 * k - layout.camera.z)
-        draw.mast(layout.builder, 0, 0, 1.0, 0.12, ID["pole"], draw.pick(rng, traffic.CLOTHES))
+        draw.mast(layout.builder, 0, 0, 1.0, 0.12, ID["pole"], draw.pick(rng, people.CLOTHES))
 
 
 def _parked_two_wheelers(layout: StreetLayout, rng: Rng, x: float, z: float) -> None:
@@ -174,7 +174,7 @@ def _parked_two_wheelers(layout: StreetLayout, rng: Rng, x: float, z: float) -> 
         z_k = z + 0.8 * (3 - k)
         layout.builder.place(x, z_k, y=CURB, key=z_k - layout.camera.z)
         heavy, across = rng.random() < 0.4, rng.random() < 0.7
-        traffic.two_wheeler(
+        people.two_wheeler(
             layout.builder, rng, 0, heavy=heavy, ridden=False, across=across, ahead=False, lights=False
         )
 
@@ -201,7 +201,7 @@ def _people(layout: StreetLayout, side: int) -> None:
                 z = max(z, camera.z + 12)
             foot = CURB if abs(x) > street.edge[side] else 0
             layout.builder.place(x, z, y=foot, key=z - camera.z)
-            traffic.person(layout.builder, rng, layout.time)
+            people.person(layout.builder, rng, layout.time)
             layout.darken_under(x - 0.2, x + 0.2, z - 0.15, z + 0.15)
             layout.cast_shadow(x - 0.2, x + 0.2, z - 0.1, z + 0.1, 1.6)
 

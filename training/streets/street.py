@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from night_seg_ros.training.streets.optics import LAMP_COLOURS, f32
-from night_seg_ros.training.streets.weather import random_weather
 
 TRAINING_SEEDS = range(100_000)  # streets to learn from
 HELD_OUT_SEEDS = range(100_000, 100_100)  # streets for tests, which no training may see
@@ -22,6 +21,30 @@ PARKING = 2.2  # metres, width of the row of parked cars
 
 _LONGER = {"truck": 4.0, "bus": 5.0, "train": 12.0}  # metres by which their middle lies farther off
 _RARE = ("truck", "bus", "train", "motorcycle", "bicycle")
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What lights and hides the scene. Colours are linear RGB."""
+
+    sun: np.ndarray  # (3,) direction to the sun, world axes
+    sunlight: float  # 0 overcast .. 3 hard sun
+    haze: float  # 1/m
+    sky: np.ndarray  # (3,) day sky near the horizon
+    zenith: np.ndarray  # (3,) day sky above
+    cloud: float  # 0 clear .. 1
+    exposure: float  # of the day image
+    ambient: np.ndarray  # (3,) the night's light from everywhere
+    night_sky: np.ndarray  # (3,)
+    headlights: float  # strength of the ego car's low beam
+    wet: float  # 0 dry .. 1 mirror
+    brightness: float  # 0..1, what the camera's exposure control aims at by night
+    bloom: float
+    streak: float | None
+    noise: float
+    vignette: float
+    contrast: float
+    blur: float  # pixels at a width of 480
 
 
 @dataclass(frozen=True)
@@ -44,7 +67,7 @@ class Street:
         self.seed = int(seed)
         rng = np.random.default_rng((self.seed, 1))  # the order of the draws is part of the street
         dusk = bool(rng.random() < 0.35)  # the night picture keeps some light in the sky
-        self.weather = random_weather(rng, dusk)
+        self.weather = _random_weather(rng, dusk)
         self.lamps_lit = not dusk or bool(rng.random() < 0.5)
         self.lights_on = float(rng.uniform(0.3, 1)) if dusk else 0.95  # share of the vehicles
         # camera
@@ -91,6 +114,41 @@ class Street:
     def lanes_end(self, side: int) -> float:
         """Where the lanes end, metres from the centre line: at the kerb, or where cars are parked."""
         return self.edge[side] - PARKING * self.parking[side]
+
+
+def _random_weather(rng: np.random.Generator, dusk: bool) -> Weather:
+    """Draw a weather; by dusk its night keeps a grey sky."""
+    clear = rng.random() < 0.5
+    elevation, azimuth = rng.uniform(0.25, 1.0), rng.uniform(0, 2 * np.pi)
+    sun = (np.cos(elevation) * np.sin(azimuth), np.sin(elevation), np.cos(elevation) * np.cos(azimuth))
+    lamp = LAMP_COLOURS[rng.integers(len(LAMP_COLOURS))]
+    level = float(np.exp(rng.uniform(np.log(0.002), np.log(0.015))))
+    glow = 0.6 * lamp + 0.4 * f32((0.4, 0.55, 1.0))
+    night_sky = np.exp(rng.uniform(np.log(0.0005), np.log(0.012))) * glow
+    ambient = level * (0.5 * lamp + 0.5 * f32((0.7, 0.85, 1.1)))
+    if dusk:  # a grey sky over a street that has little of its light
+        night_sky = rng.uniform(0.15, 0.8) * f32((0.85, 0.94, 1.0))
+        ambient = rng.uniform(0.08, 0.35) * night_sky
+    return Weather(
+        sun=f32(sun),
+        sunlight=float(rng.uniform(1.0, 2.6)) if clear else float(rng.uniform(0, 0.25)),
+        haze=float(rng.uniform(0.0004, 0.0025)),
+        sky=f32((0.8, 0.9, 1.0)) * np.float32(rng.uniform(0.7, 1.6)),
+        zenith=f32((0.3, 0.5, 0.85) if clear else (0.66, 0.7, 0.76)) * np.float32(rng.uniform(0.8, 1.5)),
+        cloud=float(rng.uniform(0, 0.9)),
+        exposure=float(rng.uniform(0.65, 1.2)) * (1.0 if clear else 1.3),
+        ambient=f32(ambient),
+        night_sky=f32(night_sky),
+        headlights=float(np.exp(rng.uniform(np.log(0.6), np.log(7)))) * (0.5 if dusk else 1),
+        wet=float(rng.choice((0.04, 0.1, 0.3, 0.6))),
+        brightness=float(rng.uniform(0.09, 0.26)) + 0.05 * dusk,
+        bloom=float(rng.uniform(0.4, 1.3)),
+        streak=float(rng.uniform(0.5, 1.3)) if rng.random() < 0.18 else None,
+        noise=float(rng.uniform(0.008, 0.045)),
+        vignette=float(rng.uniform(0.1, 0.5)),
+        contrast=float(rng.uniform(0.1, 0.8)),
+        blur=float(rng.uniform(0.45, 0.95)),
+    )
 
 
 def _random_vehicles(rng: np.random.Generator, street: Street, ego_lane: int) -> list[Vehicle]:
