@@ -236,11 +236,11 @@ def _build_arguments(text: str) -> dict[str, Any]:
 
 def _streets(height: int, width: int) -> Iterator[np.ndarray]:
     """Night streets that no training sees."""
-    from night_seg_ros.training.data.datasets import SYNTHETIC_TRAINING
     from night_seg_ros.training.streets.scene import StreetScene
+    from night_seg_ros.training.streets.street import HELD_OUT_SEEDS
 
-    for index in range(STREETS):
-        night = StreetScene(SYNTHETIC_TRAINING + index).render(height, width, day=False).night
+    for seed in HELD_OUT_SEEDS[:STREETS]:
+        night = StreetScene(seed).render(height, width, day=False).night
         assert night is not None
         yield np.ascontiguousarray(night[:, :, ::-1])
 

@@ -243,7 +243,7 @@ def test_command(
 def test_scores_of_both(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(datasets, "SYNTHETIC_HELD_OUT", 1)
+    monkeypatch.setattr(datasets, "HELD_OUT_SEEDS", range(100_000, 100_001))
     out = tmp_path / "model.pt2"
     labelled = ["--dataset", "synthetic", "--split", "night"]
     assert export("pt2", out, checkpoint, "--dynamic", *labelled) == 0

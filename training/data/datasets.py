@@ -24,12 +24,11 @@ from night_seg_ros.common.images import read_image
 from night_seg_ros.training.data.label_files import DataError, detect_format, read_label
 from night_seg_ros.training.data.layouts import FileList, FolderLayout, find_files, has_images, match_files
 from night_seg_ros.training.streets.scene import StreetScene
+from night_seg_ros.training.streets.street import HELD_OUT_SEEDS
 
 Sample = dict[str, Any]
 
 SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
-SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
-SYNTHETIC_HELD_OUT = 100
 
 
 class LabelledFiles(Dataset[Sample]):
@@ -419,8 +418,8 @@ def held_out_streets(night: bool, limit: int | None = None) -> SyntheticStreets:
         night: by night instead of by day.
         limit: the first so many only.
     """
-    length = min(limit or SYNTHETIC_HELD_OUT, SYNTHETIC_HELD_OUT)
-    return SyntheticStreets(night, length, first_seed=SYNTHETIC_TRAINING)
+    seeds = HELD_OUT_SEEDS[:limit]
+    return SyntheticStreets(night, len(seeds), first_seed=seeds.start)
 
 
 LabelledImages = LabelledFiles | SyntheticStreets

@@ -17,7 +17,6 @@ from night_seg_ros.common.images import read_size
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.data.datasets import (
     SYNTHETIC,
-    SYNTHETIC_TRAINING,
     DataError,
     numbered_lines,
     read_rgb,
@@ -26,6 +25,7 @@ from night_seg_ros.training.data.datasets import (
 from night_seg_ros.training.data.sampling import EpochLane
 from night_seg_ros.training.data.stream import DataConfig, TrainingStream
 from night_seg_ros.training.streets.scene import StreetScene
+from night_seg_ros.training.streets.street import TRAINING_SEEDS
 
 
 @dataclass
@@ -160,7 +160,7 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
         self.size = (height, width)
 
     def __len__(self) -> int:
-        return SYNTHETIC_TRAINING
+        return len(TRAINING_SEEDS)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         frame = StreetScene(index).render(*self.size)
@@ -208,7 +208,7 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
     def __init__(self, config: PairConfig, root: str, seed: int) -> None:
         if config.dataset == SYNTHETIC:
             self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas)
-            length, sizes = SYNTHETIC_TRAINING, {config.canvas: "synthetic streets"}
+            length, sizes = len(TRAINING_SEEDS), {config.canvas: "synthetic streets"}
         elif config.dataset in FILE_PAIRS:
             folder = Path(root) / config.root
             files = FILE_PAIRS[config.dataset](folder, folder / config.list)

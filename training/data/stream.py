@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from night_seg_ros.common.workers import leave_interrupts
 from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.data.class_counts import class_counts
 from night_seg_ros.training.data.datasets import (
     DATASETS,
     SYNTHETIC,
-    SYNTHETIC_TRAINING,
     DataError,
     LabelledFiles,
     LabelledImages,
@@ -33,6 +33,7 @@ from night_seg_ros.training.data.datasets import (
 )
 from night_seg_ros.training.data.night_simulation import NightSimulation
 from night_seg_ros.training.data.sampling import ClassLane, EpochLane, Lane, Schedule
+from night_seg_ros.training.streets.street import TRAINING_SEEDS
 
 MIN_SHARE = 1e-4  # of the pixels: so much of a class an image, and a crop, must show to count as holding it
 CROP_TRIES = 10  # for a crop that holds a class, as in DAFormer
@@ -173,7 +174,7 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         for i, source in enumerate(config.train):
             if source.dataset == SYNTHETIC:
                 day, night = (
-                    SyntheticStreets(night, SYNTHETIC_TRAINING, 0, *config.canvas) for night in (False, True)
+                    SyntheticStreets(night, len(TRAINING_SEEDS), 0, *config.canvas) for night in (False, True)
                 )
                 self.datasets.append((day, night))
             else:
@@ -320,6 +321,6 @@ def training_loader(
 
 def _init_worker(worker: int) -> None:
     """Ctrl-C, or a launcher's SIGTERM to all, is the main process's business: it stops after a whole step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_interrupts(worker)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)

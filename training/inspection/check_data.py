@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from night_seg_ros.common.files import InputError, write_json
+from night_seg_ros.common.workers import leave_interrupts
 from night_seg_ros.training.data.datasets import (
     DATASETS,
     SYNTHETIC,
-    SYNTHETIC_HELD_OUT,
     PublishedDataset,
     SyntheticStreets,
     held_out_streets,
@@ -162,8 +161,8 @@ def _check_synthetic(root: str, splits: list[str], limit: int | None, workers: i
         raise DataError(
             "synthetic streets have no folder and no splits: give synthetic day, or synthetic night"
         )
-    streets = held_out_streets(root == "night", limit)
-    report = SplitReport(images=SYNTHETIC_HELD_OUT, labels=SYNTHETIC_HELD_OUT, label_format="train ids")
+    streets, every = held_out_streets(root == "night", limit), len(held_out_streets(root == "night"))
+    report = SplitReport(images=every, labels=every, label_format="train ids")
     _read(SceneFindings(streets), report, f"{SYNTHETIC} {root}", workers)
     return DataReport(_title(SYNTHETIC, root, []), {"held out": report}, {})
 
@@ -234,18 +233,13 @@ def _absent(dataset: type[PublishedDataset], root: str, splits: list[str]) -> di
 
 def _read(findings: Dataset[Finding], report: SplitReport, title: str, workers: int) -> None:
     """Gather the findings, which several processes make, in a report."""
-    loader = DataLoader(findings, batch_size=None, num_workers=workers, worker_init_fn=_leave_interrupts)
+    loader = DataLoader(findings, batch_size=None, num_workers=workers, worker_init_fn=leave_interrupts)
     for finding in tqdm(loader, title, unit="image", leave=False):
         report.statistics += finding.statistics
         for kind, line in finding.faults:
             report.add_fault(kind, line)
         for kind, line in finding.remarks:
             report.add_remark(kind, line)
-
-
-def _leave_interrupts(worker: int) -> None:
-    """Ctrl-C is the main process's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _describe(file: Path, error: Exception) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 from pathlib import Path
 
 import cv2
@@ -17,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from night_seg_ros.common.files import write_bytes
-from night_seg_ros.training.data.datasets import SYNTHETIC_TRAINING, DataError
+from night_seg_ros.common.workers import leave_interrupts
 from night_seg_ros.training.streets.scene import StreetScene
+from night_seg_ros.training.streets.street import TRAINING_SEEDS
 
 IMAGE, LABEL = "images/{time}/street_{seed:06d}.png", "labels/{time}/street_{seed:06d}.png"
 
@@ -46,7 +46,6 @@ class Streets(Dataset[int]):
             for time in ("day", "night")
         }
         if all(path.is_file() for path in paths.values()):
-            self._check_size(paths[IMAGE, "day"])
             return seed
         frame = StreetScene(seed).render(*self.size)
         assert frame.day is not None and frame.night is not None
@@ -55,13 +54,22 @@ class Streets(Dataset[int]):
             write_png(path, frame.label if layout == LABEL else images[time][..., ::-1])
         return seed
 
-    def _check_size(self, path: Path) -> None:
-        with Image.open(path) as image:
-            if image.size[::-1] != self.size:
-                raise DataError(
-                    f"{path} is {image.size[0]}x{image.size[1]}, not {self.size[1]}x{self.size[0]}: "
-                    "give that size, or another --out"
-                )
+    def check_sizes(self) -> None:
+        """Look at the streets that are there.
+
+        Raises:
+            ValueError: one has another size.
+        """
+        for seed in range(self.first, self.first + self.count):
+            path = self.out / IMAGE.format(time="day", seed=seed)
+            if not path.is_file():
+                continue
+            with Image.open(path) as image:
+                if image.size[::-1] != self.size:
+                    raise ValueError(
+                        f"{path} is {image.size[0]}x{image.size[1]}, not {self.size[1]}x{self.size[0]}: "
+                        "give that size, or another --out"
+                    )
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -77,29 +85,20 @@ def draw_streets(out: Path, first: int, count: int, size: tuple[int, int], worke
         workers: processes that draw.
 
     Raises:
-        DataError: a street is there in another size.
-        ValueError: a seed is one of the streets that are kept for tests.
+        ValueError: a street is there in another size, or a seed is one of the streets kept for tests.
     """
-    if first + count > SYNTHETIC_TRAINING:
+    if first + count > TRAINING_SEEDS.stop:
         raise ValueError(
-            f"seeds from {SYNTHETIC_TRAINING} up are the streets for tests: start with a lower --first"
+            f"seeds from {TRAINING_SEEDS.stop} up are the streets for tests: start with a lower --first"
         )
-    loader = DataLoader(
-        Streets(out, first, count, size),
-        batch_size=None,
-        num_workers=workers,
-        worker_init_fn=_leave_interrupts,
-    )
+    streets = Streets(out, first, count, size)
+    streets.check_sizes()  # here, and not in a worker, whose errors come with a traceback
+    loader = DataLoader(streets, batch_size=None, num_workers=workers, worker_init_fn=leave_interrupts)
     for _ in tqdm(loader, "draw", unit="street"):
         pass
     names = sorted(path.name for path in (out / "images" / "night").glob("street_*.png"))
     lines = [f"images/night/{name},images/day/{name}" for name in names]
     write_bytes(out / "pairs.csv", "\n".join(["night,day", *lines, ""]).encode())
-
-
-def _leave_interrupts(worker: int) -> None:
-    """Ctrl-C is the main process's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def main(argv: list[str] | None = None) -> int:

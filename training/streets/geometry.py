@@ -19,6 +19,7 @@ from night_seg_ros.training.streets.textures import CLOUDS, FLAT
 ON_GROUND, ON_SIDE, ON_FRONT = range(3)
 _COLUMN_AXIS = f32([[1, 0, 0], [0, 0, 1], [1, 0, 0]])
 _ROW_AXIS = f32([[0, 0, 1], [0, -1, 0], [0, -1, 0]])
+_GRAZING = f32([0.5, 0.04, 0])  # how much a texture is squeezed with distance
 NEAR = 0.3  # metres; nothing nearer is drawn
 
 # Painting order: each layer goes over the ones before it.
@@ -29,7 +30,7 @@ Colour = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
-class Camera:
+class StreetCamera:
     """Pinhole camera at (x, height, z) looking along the road; pitch in radians, positive looks down."""
 
     x: float
@@ -51,6 +52,12 @@ class Camera:
         """World points (N, 3), already bent, to camera axes."""
         return (world - f32((self.x, self.height, self.z))) @ self.rotation().T
 
+    def to_pixels(self, rays: np.ndarray) -> np.ndarray:
+        """Rays (N, 2), x/z and y/z in camera axes, to columns and rows of the picture (N, 2)."""
+        pixels = rays * f32((self.focal, -self.focal))
+        pixels += f32((self.width / 2 - 0.5, self.rows / 2 - 0.5))
+        return pixels
+
     def bent(self, world: np.ndarray) -> np.ndarray:
         """World points (N, 3) of a straight, flat road to the real one."""
         ahead = world[:, 2] - self.z
@@ -60,8 +67,31 @@ class Camera:
         return out
 
 
+def _columns(**widths: int) -> np.dtype:
+    """Names of the columns of a table of float32, and how many numbers each takes."""
+    return np.dtype([(name, np.float32, (width,) if width > 1 else ()) for name, width in widths.items()])
+
+
+_OBJECT = _columns(origin=3, cos=1, sin=1, layer=1, key=1, follow=1)
+_FACE = _columns(
+    object=1, label=1, colour=3, light=3, texture=1, size=2, on=1, shift=2, one_sided=1, porous=1
+)  # fmt: skip
+_LAMP = _columns(object=1, at=3, colour=3, power=1, direction=3, tightness=1)
+
+
+def _table(rows: list[tuple], columns: np.dtype) -> np.ndarray:
+    """Rows of numbers as an array (N,) with named columns."""
+    return np.array(rows, np.float32).reshape(-1, columns.itemsize // 4).view(columns)[:, 0]
+
+
 class Builder:
-    """Collects the faces and lamps of all objects of one frame."""
+    """Collects the faces and lamps of all objects of one frame.
+
+    Attributes:
+        objects, faces, lamps: rows of numbers, in the order of `_OBJECT`, `_FACE` and `_LAMP`.
+        points: the corners of all faces, one face after the other.
+        counts: how many corners each face has.
+    """
 
     def __init__(self) -> None:
         self.objects: list[tuple] = []
@@ -137,114 +167,165 @@ class Faces:
     lamp_tightness: np.ndarray  # (L,)
 
 
-def _clip(points: np.ndarray) -> np.ndarray:
-    """Cut a polygon (N, 3) at the near plane."""
+class _Placing:
+    """Brings what is given in the axes of an object, whose index stands in `of`, into camera axes.
+
+    Args:
+        objects: table of `_OBJECT`.
+    """
+
+    def __init__(self, objects: np.ndarray, camera: StreetCamera) -> None:
+        self._objects, self._camera = objects, camera
+        self._rotation = camera.rotation()
+
+    def points(self, points: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """Points (N, 3) of objects."""
+        origin = self._objects["origin"][of]
+        turned = self._turn(points, of)
+        bent = self._camera.bent
+        return self._camera.to_camera(
+            np.where(self._follow(of), bent(turned + origin), turned + bent(origin))
+        )
+
+    def origins(self, of: np.ndarray) -> np.ndarray:
+        """Where the objects stand, (N, 3)."""
+        origin = self._objects["origin"][of]
+        return self._camera.to_camera(np.where(self._follow(of), origin, self._camera.bent(origin)))
+
+    def directions(self, vectors: np.ndarray, of: np.ndarray) -> np.ndarray:
+        """Directions (N, 3) of objects."""
+        return self._turn(vectors, of) @ self._rotation.T
+
+    def _follow(self, of: np.ndarray) -> np.ndarray:
+        return self._objects["follow"][of, None] > 0
+
+    def _turn(self, vectors: np.ndarray, of: np.ndarray) -> np.ndarray:
+        c, s = self._objects["cos"][of], self._objects["sin"][of]
+        x, y, z = vectors.T
+        return np.stack([c * x + s * z, y, c * z - s * x], axis=1)
+
+
+@dataclass(frozen=True)
+class _Polygons:
+    """The outlines of all faces: `corners` (P, 3) in camera axes, those of face i are the `counts[i]` ones
+    from `starts[i]` on."""
+
+    corners: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+    def normals(self) -> tuple[np.ndarray, np.ndarray]:
+        """The faces' normals (F, 3), and the distance of their planes along them (F,): positive where the
+        normal points away from the camera."""
+        first, second, third = (self.corners[self.starts + self.counts * k // 3] for k in range(3))
+        normal = np.cross(second - first, third - first)
+        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
+        return normal, np.einsum("ij,ij->i", normal, first)
+
+
+def paint(builder: Builder, camera: StreetCamera, sky_label: int) -> Faces:
+    """Project all faces and paint them far to near."""
+    objects = _table(builder.objects, _OBJECT)
+    faces = _table(builder.faces, _FACE)
+    lamps = _table(builder.lamps, _LAMP)
+    owner = faces["object"].astype(np.int64)
+    lamp_owner = lamps["object"].astype(np.int64)
+    on = faces["on"].astype(np.int64)
+    porous = faces["porous"] > 0
+
+    placing = _Placing(objects, camera)
+    counts = np.array(builder.counts)
+    corners = placing.points(np.array(builder.points, np.float32), np.repeat(owner, counts))
+    polygons = _Polygons(corners, np.cumsum(counts) - counts, counts)
+    normal, offset = polygons.normals()
+    visible = (offset < 0) | (faces["one_sided"] == 0)
+    normal[offset > 0] *= -1
+    plane = _planes(faces, placing, normal, -np.abs(offset))
+
+    order = np.lexsort((np.arange(len(faces)), -objects["key"][owner], objects["layer"][owner]))
+    ids, behind = _fill(polygons, camera, order[visible[order]], porous)
+    return Faces(
+        ids=ids,
+        behind=behind,
+        label=_with_sky(faces["label"].astype(np.uint8), sky_label),
+        colour=_with_sky(faces["colour"], 1),
+        light=_with_sky(faces["light"], 0),
+        texture=_with_sky(faces["texture"].astype(np.int32), CLOUDS),
+        normal=_with_sky(normal, 0),
+        plane=_with_sky(plane, _ceiling(camera)),
+        porous=_with_sky(porous, False),
+        grazing=_with_sky(_GRAZING[on], 0),
+        ground=_with_sky(objects["layer"][owner] == GROUND, False),
+        lamp_position=placing.points(lamps["at"], lamp_owner),
+        lamp_colour=lamps["colour"] * lamps["power"][:, None],
+        lamp_direction=placing.directions(lamps["direction"], lamp_owner),
+        lamp_tightness=lamps["tightness"],
+    )
+
+
+def _planes(faces: np.ndarray, placing: _Placing, normal: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """1/z, column/z and row/z of the faces, each linear in the ray (x/z, y/z, 1): its factors, (F, 9).
+
+    normal, offset: of the faces, turned towards the camera.
+    """
+    owner, on = faces["object"].astype(np.int64), faces["on"].astype(np.int64)
+    inverse = normal / np.minimum(offset, -1e-4)[:, None]
+    anchor = placing.origins(owner)
+    plane = [inverse]
+    for k, axis in enumerate((_COLUMN_AXIS, _ROW_AXIS)):
+        along = placing.directions(axis[on], owner) / faces["size"][:, k, None]
+        start = faces["shift"][:, k] - np.einsum("ij,ij->i", along, anchor)
+        plane.append(along + start[:, None] * inverse)
+    return np.concatenate(plane, axis=1)
+
+
+def _ceiling(camera: StreetCamera) -> np.ndarray:
+    """The plane (9,) of the sky: a ceiling 300 m up with clouds on it."""
+    rotation = camera.rotation()
+    return np.concatenate([rotation[:, 1] / 300, rotation[:, 0] / 1400, rotation[:, 2] / 900])
+
+
+def _with_sky(values: np.ndarray, sky: object) -> np.ndarray:
+    """Put the value of the sky before those of the faces."""
+    return np.concatenate([np.full((1, *values.shape[1:]), sky, values.dtype), values])
+
+
+def _fill(
+    polygons: _Polygons, camera: StreetCamera, order: np.ndarray, porous: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill polygons in the given order of their indices, the last one on top; see `Faces` for the result."""
+    corners, starts, counts = polygons.corners, polygons.starts, polygons.counts
+    pixels = camera.to_pixels(corners[:, :2] / np.maximum(corners[:, 2:], NEAR))
+    cut = np.minimum.reduceat(corners[:, 2], starts) < NEAR
+    low, high = np.minimum.reduceat(pixels, starts), np.maximum.reduceat(pixels, starts)
+    inside = cut | ((high > -1) & (low < f32((camera.width, camera.rows)))).all(axis=1)
+    inside &= np.maximum.reduceat(corners[:, 2], starts) > NEAR
+    fixed = (_bounded(pixels) * 16).round().astype(np.int32)
+    ids = np.zeros((camera.rows, camera.width), np.int32)
+    behind = np.zeros_like(ids)
+    for index in order[inside[order]].tolist():
+        own = slice(starts[index], starts[index] + counts[index])
+        polygon = _cut(corners[own], camera) if cut[index] else fixed[own]
+        if len(polygon) < 3:
+            continue
+        cv2.fillPoly(ids, [polygon], index + 1, cv2.LINE_8, 4)
+        if not porous[index]:
+            cv2.fillPoly(behind, [polygon], index + 1, cv2.LINE_8, 4)
+    return ids, behind
+
+
+def _bounded(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as near to the picture as OpenCV can draw."""
+    return np.clip(pixels, -8000, 8000)
+
+
+def _cut(corners: np.ndarray, camera: StreetCamera) -> np.ndarray:
+    """Cut a polygon (N, 3) in camera axes at the near plane: pixels (M, 2) int32, in 16ths."""
     out = []
-    for a, b in zip(points, np.roll(points, -1, axis=0), strict=True):
+    for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         if a[2] >= NEAR:
             out.append(a)
         if (a[2] >= NEAR) != (b[2] >= NEAR):
             out.append(a + (b - a) * ((NEAR - a[2]) / (b[2] - a[2])))
-    return np.array(out, np.float32).reshape(-1, 3)
-
-
-def paint(builder: Builder, camera: Camera, sky_label: int) -> Faces:
-    """Project all faces and paint them far to near."""
-    objects = np.array(builder.objects, np.float32)
-    faces = np.array(builder.faces, np.float32)
-    counts = np.array(builder.counts)
-    local = np.array(builder.points, np.float32)
-    owner = faces[:, 0].astype(np.int64)
-    starts = np.cumsum(counts) - counts
-    rotation = camera.rotation()
-
-    def turn(vectors: np.ndarray, of: np.ndarray) -> np.ndarray:
-        c, s = objects[of, 3], objects[of, 4]
-        x, y, z = vectors.T
-        return np.stack([c * x + s * z, y, c * z - s * x], axis=1)
-
-    def world(points: np.ndarray, of: np.ndarray) -> np.ndarray:
-        origin = objects[of, :3]
-        turned = turn(points, of)
-        follow = objects[of, 7:8] > 0
-        return np.where(follow, camera.bent(turned + origin), turned + camera.bent(origin))
-
-    seen = camera.to_camera(world(local, np.repeat(owner, counts)))
-    first, second, third = (seen[starts + counts * k // 3] for k in range(3))
-    normal = np.cross(second - first, third - first)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
-    offset = np.einsum("ij,ij->i", normal, first)  # positive: the normal points away from the camera
-    visible = (offset < 0) | (faces[:, 14] == 0)
-    normal[offset > 0] *= -1
-    offset = np.minimum(-np.abs(offset), -1e-4)
-
-    # On the plane 1/z, column/z and row/z are linear in the ray (x/z, y/z, 1).
-    on = faces[:, 11].astype(np.int64)
-    inverse = normal / offset[:, None]
-    anchor = camera.to_camera(
-        np.where(objects[owner, 7:8] > 0, objects[owner, :3], camera.bent(objects[owner, :3]))
-    )
-    plane = [inverse]
-    for axis, size, shift in ((_COLUMN_AXIS, 9, 12), (_ROW_AXIS, 10, 13)):
-        along = turn(axis[on], owner) @ rotation.T / faces[:, size : size + 1]
-        start = faces[:, shift] - np.einsum("ij,ij->i", along, anchor)
-        plane.append(along + start[:, None] * inverse)
-
-    nearest = np.minimum.reduceat(seen[:, 2], starts)
-    farthest = np.maximum.reduceat(seen[:, 2], starts)
-    depth = np.maximum(seen[:, 2:], NEAR)
-    pixel = seen[:, :2] / depth * f32((camera.focal, -camera.focal))
-    pixel += f32((camera.width / 2 - 0.5, camera.rows / 2 - 0.5))
-    low, high = np.minimum.reduceat(pixel, starts), np.maximum.reduceat(pixel, starts)
-    edge = f32((camera.width, camera.rows))
-    clipped = nearest < NEAR
-    visible &= (farthest > NEAR) & (clipped | ((high > -1) & (low < edge)).all(axis=1))
-    fixed = np.clip(pixel, -8000, 8000)
-    fixed = (fixed * 16).round().astype(np.int32)
-
-    order = np.lexsort((np.arange(len(faces)), -objects[owner, 6], objects[owner, 5]))
-    ids = np.zeros((camera.rows, camera.width), np.int32)
-    behind = np.zeros_like(ids)
-    porous = faces[:, 15] > 0
-    for index in order[visible[order]].tolist():
-        begin = starts[index]
-        if clipped[index]:
-            part = _clip(seen[begin : begin + counts[index]])
-            if len(part) < 3:
-                continue
-            cut = part[:, :2] / part[:, 2:] * f32((camera.focal, -camera.focal))
-            cut += f32((camera.width / 2 - 0.5, camera.rows / 2 - 0.5))
-            polygon = (np.clip(cut, -8000, 8000) * 16).astype(np.int32)
-        else:
-            polygon = fixed[begin : begin + counts[index]]
-        cv2.fillPoly(ids, [polygon], index + 1, cv2.LINE_8, 4)
-        if not porous[index]:
-            cv2.fillPoly(behind, [polygon], index + 1, cv2.LINE_8, 4)
-
-    def with_sky(values: np.ndarray, sky: object) -> np.ndarray:
-        return np.concatenate([np.full((1, *values.shape[1:]), sky, values.dtype), values])
-
-    # The sky is a ceiling 300 m up with clouds on it.
-    up = rotation[:, 1]
-    ceiling = np.concatenate([up / 300, rotation[:, 0] / 1400, rotation[:, 2] / 900]).astype(np.float32)[None]
-    lamps = np.array(builder.lamps, np.float32).reshape(-1, 12)
-    lamp_owner = lamps[:, 0].astype(np.int64)
-    return Faces(
-        ids=ids,
-        behind=behind,
-        label=with_sky(faces[:, 1].astype(np.uint8), sky_label),
-        colour=with_sky(faces[:, 2:5], 1),
-        light=with_sky(faces[:, 5:8], 0),
-        texture=with_sky(faces[:, 8].astype(np.int32), CLOUDS),
-        normal=with_sky(normal, 0),
-        plane=np.concatenate([ceiling, np.concatenate(plane, axis=1)]).astype(np.float32),
-        porous=with_sky(porous, False),
-        grazing=with_sky(
-            np.where(on == ON_GROUND, 0.5, np.where(on == ON_SIDE, 0.04, 0.0)).astype(np.float32), 0
-        ),
-        ground=with_sky(objects[owner, 5] == GROUND, False),
-        lamp_position=camera.to_camera(world(lamps[:, 1:4], lamp_owner)),
-        lamp_colour=lamps[:, 4:7] * lamps[:, 7:8],
-        lamp_direction=turn(lamps[:, 8:11], lamp_owner) @ rotation.T,
-        lamp_tightness=lamps[:, 11],
-    )
+    part = np.array(out, np.float32).reshape(-1, 3)
+    return (_bounded(camera.to_pixels(part[:, :2] / part[:, 2:])) * 16).astype(np.int32)

@@ -5,6 +5,7 @@ Every function draws into the builder's current object: its middle at x = 0, its
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from night_seg_ros.training.streets.textures import BARS, BRANCHES, BRICK, HEDGE
 
 ID = {name: index for index, name in enumerate(CLASSES)}
 STEEL = (0.18, 0.19, 0.2)
+RUBBER = (0.012, 0.012, 0.013)
+STOREY = 3.2  # metres
 Rng = np.random.Generator
 
 CIRCLE = [(float(np.cos(a)), float(np.sin(a))) for a in np.linspace(0, 2 * np.pi, 12, endpoint=False)]
@@ -259,101 +262,77 @@ def traffic_sign(b: Builder, rng: Rng) -> None:
             )
 
 
-def building(
-    b: Builder, rng: Rng, side: int, x: float, depth: float, height: float, z0: float, z1: float, facade: int,
-    colour: Colour, shop: int | None, night_power: float,
-) -> None:  # fmt: skip
-    """A house whose front is the plane at x, on the given side of the road (-1 left, 1 right)."""
-    label = ID["building"]
-    far = x + side * depth
-    storey = 3.2
-    bottom = storey if shop is not None else 0.0
-    size = (12.0, 9.6)
-    shift = (-z0 / size[0], height / size[1])
+@dataclass(frozen=True)
+class House:
+    """A house along the road, from z0 to z1, in metres."""
+
+    side: int  # of the road: -1 left, 1 right
+    x: float  # of its front
+    z0: float
+    z1: float
+    depth: float
+    height: float  # up to the eaves
+    facade: int  # texture of the front
+    shop: int | None  # texture of the ground floor, if that is a shop
+    glow: float  # light of the windows at night
+    colour: np.ndarray  # (3,) linear RGB of the walls
+
+
+def building(b: Builder, rng: Rng, house: House) -> None:
+    label, x, z0, z1 = ID["building"], house.x, house.z0, house.z1
     gable = rng.random() < 0.4
-    # end wall towards the camera, roof, then the front
-    front_rect(
-        b,
-        min(x, far),
-        max(x, far),
-        0,
-        height,
-        z0,
-        label,
-        f32(colour) * 0.9,
-        texture=BRICK if rng.random() < 0.5 else PLASTER,
-        size=(3.0, 3.0),
-    )
+    end_wall = {"texture": BRICK if rng.random() < 0.5 else PLASTER, "size": (3.0, 3.0)}
+    left, right = sorted((x, x + house.side * house.depth))
+    front_rect(b, left, right, 0, house.height, z0, label, house.colour * 0.9, **end_wall)
     if gable:
-        tile = pick(rng, f32([(0.1, 0.05, 0.035), (0.06, 0.06, 0.065), (0.12, 0.07, 0.05)]))
-        ridge, mid = height + min(depth, 9) * 0.45, x + side * min(depth, 9) / 2
-        b.face(
-            [(x, height, z0), (mid, ridge, z0), (x + side * min(depth, 9), height, z0)],
-            label,
-            f32(colour) * 0.85,
-        )
-        b.face(
-            [
-                (x - side * 0.3, height - 0.1, z0),
-                (mid, ridge, z0),
-                (mid, ridge, z1),
-                (x - side * 0.3, height - 0.1, z1),
-            ],
-            label,
-            tile,
-            texture=ROOF,
-            size=(4.0, 4.0),
-            on=ON_SIDE,
-        )
-        if rng.random() < 0.6:
-            c = rng.uniform(z0 + 1, max(z1 - 2, z0 + 1.5))
-            box(b, mid - 0.5, mid + 0.5, ridge - 1, ridge + 1.0, c, c + 0.9, label, (0.15, 0.08, 0.05))
-    side_rect(
-        b,
-        x,
-        bottom,
-        height,
-        z0,
-        z1,
-        label,
-        colour,
-        texture=facade,
-        size=size,
-        shift=shift,
-        light=(night_power,) * 3,
-    )
-    if not gable:
-        side_rect(b, x - side * 0.05, height - 0.35, height, z0, z1, label, f32(colour) * 0.7)
-    if shop is not None:
-        span = (z1 - z0) / max(round((z1 - z0) / 6), 1)
-        side_rect(
-            b,
-            x,
-            0,
-            storey,
-            z0,
-            z1,
-            label,
-            (0.45, 0.45, 0.45),
-            texture=shop,
-            size=(span, storey),
-            shift=(-z0 / span, 1.0),
-            light=(1.4,) * 3,
-        )
-        if rng.random() < 0.3:  # an awning
-            cloth = pick(rng, PAINTS)
-            z = z0 + rng.uniform(0, 1)
-            b.face(
-                [
-                    (x, 3.0, z),
-                    (x, 3.0, z + span - 1),
-                    (x - side * 1.2, 2.4, z + span - 1),
-                    (x - side * 1.2, 2.4, z),
-                ],
-                label,
-                cloth,
-                on=ON_GROUND,
-            )
-    else:  # a door
+        _gable_roof(b, rng, house)
+    tile = (12.0, 9.6)
+    front = {"texture": house.facade, "size": tile, "shift": (-z0 / tile[0], house.height / tile[1])}
+    foot = STOREY if house.shop is not None else 0.0
+    light = (house.glow,) * 3
+    side_rect(b, x, foot, house.height, z0, z1, label, house.colour, light=light, **front)
+    if not gable:  # a cornice
+        cornice = x - house.side * 0.05
+        side_rect(b, cornice, house.height - 0.35, house.height, z0, z1, label, house.colour * 0.7)
+    if house.shop is not None:
+        _shop_front(b, rng, house, house.shop)
+    else:
         z = rng.uniform(z0 + 1, max(z1 - 2, z0 + 1.1))
-        side_rect(b, x - side * 0.02, 0, 2.2, z, z + 1.1, label, pick(rng, PAINTS) * 0.5)
+        door = pick(rng, PAINTS) * 0.5
+        side_rect(b, x - house.side * 0.02, 0, 2.2, z, z + 1.1, label, door)
+
+
+def _gable_roof(b: Builder, rng: Rng, house: House) -> None:
+    """A gable, the half of the roof towards the road, perhaps a chimney."""
+    label, x, z0, z1 = ID["building"], house.x, house.z0, house.z1
+    tiles = pick(rng, f32([(0.1, 0.05, 0.035), (0.06, 0.06, 0.065), (0.12, 0.07, 0.05)]))
+    depth = min(house.depth, 9)
+    ridge, middle, far = house.height + depth * 0.45, x + house.side * depth / 2, x + house.side * depth
+    gable = [(x, house.height, z0), (middle, ridge, z0), (far, house.height, z0)]
+    b.face(gable, label, house.colour * 0.85)
+    eaves = x - house.side * 0.3
+    slope = [
+        (eaves, house.height - 0.1, z0),
+        (middle, ridge, z0),
+        (middle, ridge, z1),
+        (eaves, house.height - 0.1, z1),
+    ]
+    b.face(slope, label, tiles, texture=ROOF, size=(4.0, 4.0), on=ON_SIDE)
+    if rng.random() < 0.6:
+        z = rng.uniform(z0 + 1, max(z1 - 2, z0 + 1.5))
+        brick = (0.15, 0.08, 0.05)
+        box(b, middle - 0.5, middle + 0.5, ridge - 1, ridge + 1.0, z, z + 0.9, label, brick)
+
+
+def _shop_front(b: Builder, rng: Rng, house: House, texture: int) -> None:
+    """Shops on the ground floor, each some 6 m wide, perhaps an awning over the first one."""
+    label, x, z0, z1 = ID["building"], house.x, house.z0, house.z1
+    span = (z1 - z0) / max(round((z1 - z0) / 6), 1)
+    shops = {"texture": texture, "size": (span, STOREY), "shift": (-z0 / span, 1.0), "light": (1.4,) * 3}
+    side_rect(b, x, 0, STOREY, z0, z1, label, (0.45, 0.45, 0.45), **shops)
+    if rng.random() < 0.3:
+        cloth = pick(rng, PAINTS)
+        z = z0 + rng.uniform(0, 1)
+        edge = x - house.side * 1.2
+        awning = [(x, 3.0, z), (x, 3.0, z + span - 1), (edge, 2.4, z + span - 1), (edge, 2.4, z)]
+        b.face(awning, label, cloth, on=ON_GROUND)

@@ -1,4 +1,4 @@
-"""Light on the painted faces: the same street by day and by optics."""
+"""Light on the painted faces: the same street by day and by night."""
 
 from __future__ import annotations
 
@@ -8,33 +8,10 @@ import cv2
 import numpy as np
 
 from night_seg_ros.training.streets import optics
-from night_seg_ros.training.streets.geometry import Camera, Faces
+from night_seg_ros.training.streets.geometry import Faces, StreetCamera
 from night_seg_ros.training.streets.optics import f32
+from night_seg_ros.training.streets.street import Weather
 from night_seg_ros.training.streets.textures import PITCH, TILE, atlas
-
-
-@dataclass(frozen=True)
-class Weather:
-    """What lights and hides the scene. Colours are linear RGB."""
-
-    sun: np.ndarray  # (3,) direction to the sun, world axes
-    sunlight: float  # 0 overcast .. 3 hard sun
-    haze: float  # 1/m
-    sky: np.ndarray  # (3,) day sky near the horizon
-    zenith: np.ndarray  # (3,) day sky above
-    cloud: float  # 0 clear .. 1
-    exposure: float  # of the day image
-    ambient: np.ndarray  # (3,) the night's light from everywhere
-    night_sky: np.ndarray  # (3,)
-    headlights: float  # strength of the ego car's low beam
-    wet: float  # 0 dry .. 1 mirror
-    brightness: float  # 0..1, what the camera's exposure control aims at by night
-    bloom: float
-    streak: float | None
-    noise: float
-    vignette: float
-    contrast: float
-    blur: float  # pixels at a width of 480
 
 
 @dataclass(frozen=True)
@@ -50,7 +27,7 @@ class Surface:
     row: np.ndarray
 
 
-def _rays(camera: Camera, step: int) -> tuple[np.ndarray, np.ndarray]:
+def _rays(camera: StreetCamera, step: int) -> tuple[np.ndarray, np.ndarray]:
     """x/z (1, W) and y/z (H, 1) of the pixels' rays, every `step` pixels."""
     u = (np.arange(0, camera.width, step, dtype=np.float32) - (camera.width / 2 - 0.5)) / np.float32(
         camera.focal
@@ -80,7 +57,7 @@ def _atlas_place(
     return inverse, column.astype(np.float32), row.astype(np.float32)
 
 
-def surface(faces: Faces, camera: Camera) -> Surface:
+def surface(faces: Faces, camera: StreetCamera) -> Surface:
     """Find texture and depth of every pixel, and look through the holes of porous faces."""
     u, v = _rays(camera, 1)
     front = faces.ids
@@ -133,7 +110,7 @@ def _on_ground(s: Surface, mask: np.ndarray) -> np.ndarray:
 
 def day_image(
     s: Surface,
-    camera: Camera,
+    camera: StreetCamera,
     weather: Weather,
     shadows: np.ndarray,
     contact: np.ndarray,
@@ -167,7 +144,7 @@ def day_image(
     return optics.develop(image, rng, 0.25 * weather.noise, weather.contrast)
 
 
-def _street_light(s: Surface, camera: Camera, weather: Weather) -> np.ndarray:
+def _street_light(s: Surface, camera: StreetCamera, weather: Weather) -> np.ndarray:
     """All light that falls on the surfaces at night, (H, W, 3), worked out on every second pixel."""
     faces = s.faces
     u, v = _rays(camera, 2)
@@ -190,7 +167,9 @@ def _street_light(s: Surface, camera: Camera, weather: Weather) -> np.ndarray:
     return cv2.resize(light, (camera.width, camera.rows), interpolation=cv2.INTER_LINEAR)
 
 
-def _reflections(image: np.ndarray, s: Surface, camera: Camera, weather: Weather, horizon: float) -> None:
+def _reflections(
+    image: np.ndarray, s: Surface, camera: StreetCamera, weather: Weather, horizon: float
+) -> None:
     """Mirror what is bright in the road, drawn out downwards; added in place."""
     quarter = (max(camera.width // 4, 1), max(camera.rows // 4, 1))
     small = cv2.resize(image, quarter, interpolation=cv2.INTER_AREA)
@@ -212,7 +191,7 @@ def _reflections(image: np.ndarray, s: Surface, camera: Camera, weather: Weather
 
 
 def night_image(
-    s: Surface, camera: Camera, weather: Weather, contact: np.ndarray, rng: np.random.Generator
+    s: Surface, camera: StreetCamera, weather: Weather, contact: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """The scene at night, (H, W, 3) uint8."""
     faces = s.faces

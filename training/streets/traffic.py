@@ -1,10 +1,11 @@
-"""The vehicles, riders and people of the synthetic street, drawn as faces in metres.
+"""The cars, lorries, buses and trams of the synthetic street, drawn as faces in metres.
 
 Every function draws into the builder's current object: its middle at x = 0, its foot at y = 0, ahead = +z.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,9 @@ from night_seg_ros.training.streets.objects import (
     CIRCLE,
     ID,
     PAINTS,
-    STEEL,
+    RUBBER,
     Rng,
     box,
-    disc,
     front_rect,
     pick,
     side_rect,
@@ -26,15 +26,6 @@ from night_seg_ros.training.streets.optics import HEADLIGHT, TAIL_LIGHT, f32
 from night_seg_ros.training.streets.textures import BARS, CABIN, PLASTER
 
 GLASS = (0.02, 0.025, 0.03)
-RUBBER = (0.012, 0.012, 0.013)
-
-CLOTHES = f32(
-    [
-        (0.02, 0.02, 0.025), (0.03, 0.04, 0.1), (0.1, 0.1, 0.1), (0.3, 0.03, 0.03), (0.35, 0.33, 0.3),
-        (0.06, 0.1, 0.05), (0.15, 0.09, 0.05), (0.5, 0.5, 0.5), (0.05, 0.15, 0.35), (0.5, 0.55, 0.03),
-    ]
-)  # fmt: skip
-SKINS = f32([(0.5, 0.3, 0.2), (0.3, 0.17, 0.1), (0.1, 0.05, 0.03)])
 
 
 def wheel(b: Builder, x: float, z: float, radius: float, label: int, outward: int) -> None:
@@ -67,9 +58,28 @@ def vehicle_lamps(
         b.lamp((0, y, -z - 0.3), TAIL_LIGHT, 1.2, (0, -0.2, -1), 2)
 
 
-def car(b: Builder, rng: Rng, *, lights: bool) -> None:
-    label = ID["car"]
-    paint = pick(rng, PAINTS)
+@dataclass(frozen=True)
+class _CarShape:
+    """Outline of a car from its side, in metres: z along it, its middle at 0, and heights; and its width."""
+
+    half: float  # of the width
+    rear: float  # z, likewise down to `front`
+    boot: float  # where the rear window begins
+    back: float  # where it ends at the roof
+    screen: float  # where the windscreen begins at the roof
+    bonnet: float  # where it ends
+    front: float
+    belt: float  # height of the windows' lower edge
+    roof: float  # height
+    van: bool
+
+    @property
+    def top(self) -> float:
+        """Half the width of the roof, which is narrower than the body."""
+        return 0.84 * self.half
+
+
+def _random_shape(rng: Rng) -> _CarShape:
     van = rng.random() < 0.18
     half, length = rng.uniform(0.82, 0.93), rng.uniform(3.7, 4.7) + van
     belt, roof = (1.1, 2.0) if van else (rng.uniform(0.88, 0.98), rng.uniform(1.38, 1.6))
@@ -78,22 +88,45 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
     boot = rear + (0.15 if hatch or van else 0.75)
     bonnet = front - (0.7 if van else rng.uniform(0.95, 1.2))
     screen, back = bonnet - 0.65, boot + (0.1 if van else 0.45)
-    top = 0.84 * half  # the roof is narrower than the body
-    dark = paint * 0.5
-    # the gap under the car, then the body
-    side_rect(b, -half * 0.95, 0.05, 0.35, rear + 0.2, front - 0.2, label, (0.008, 0.008, 0.008))
-    side_rect(b, half * 0.95, 0.05, 0.35, rear + 0.2, front - 0.2, label, (0.008, 0.008, 0.008))
-    front_rect(b, -half * 0.9, half * 0.9, 0.05, 0.35, rear + 0.15, label, (0.008, 0.008, 0.008))
-    front_rect(b, -half * 0.9, half * 0.9, 0.05, 0.35, front - 0.15, label, (0.008, 0.008, 0.008))
-    nose = belt - 0.18
+    return _CarShape(half, rear, boot, back, screen, bonnet, front, belt, roof, van)
+
+
+def car(b: Builder, rng: Rng, *, lights: bool) -> None:
+    label = ID["car"]
+    paint = pick(rng, PAINTS)
+    car = _random_shape(rng)
+    _car_underside(b, car)
+    _car_body(b, car, paint)
+    _car_side_windows(b, car, paint)
+    _car_screens(b, car, paint)
+    _car_ends(b, car, paint)
+    for x, out in ((-car.half, -1), (car.half, 1)):
+        for z in (car.rear + 0.75, car.front - 0.8):
+            wheel(b, x, z, 0.31, label, out)
+    vehicle_lamps(b, car.half, car.front - car.rear, 0.72, label, on=lights)
+
+
+def _car_underside(b: Builder, car: _CarShape) -> None:
+    """The gap under the car."""
+    label, black = ID["car"], (0.008, 0.008, 0.008)
+    for x in (-car.half * 0.95, car.half * 0.95):
+        side_rect(b, x, 0.05, 0.35, car.rear + 0.2, car.front - 0.2, label, black)
+    for z in (car.rear + 0.15, car.front - 0.15):
+        front_rect(b, -car.half * 0.9, car.half * 0.9, 0.05, 0.35, z, label, black)
+
+
+def _car_body(b: Builder, car: _CarShape, paint: Colour) -> None:
+    """The body below the windows."""
+    label, half = ID["car"], car.half
+    nose = car.belt - 0.18
     profile = [
-        (rear, 0.28),
-        (rear - 0.02, 0.6),
-        (rear + 0.06, belt),
-        (bonnet, belt),
-        (front - 0.1, nose),
-        (front, 0.5),
-        (front - 0.03, 0.25),
+        (car.rear, 0.28),
+        (car.rear - 0.02, 0.6),
+        (car.rear + 0.06, car.belt),
+        (car.bonnet, car.belt),
+        (car.front - 0.1, nose),
+        (car.front, 0.5),
+        (car.front - 0.03, 0.25),
     ]
     b.face([(-half, y, z) for z, y in profile[::-1]], label, paint, on=ON_SIDE, one_sided=True)
     b.face([(half, y, z) for z, y in profile], label, paint, on=ON_SIDE, one_sided=True)
@@ -101,29 +134,39 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
         b.face(
             [(-half, y0, z0), (-half, y1, z1), (half, y1, z1), (half, y0, z0)], label, paint, one_sided=True
         )
-    # cabin: glass all round, pillars and roof in paint
-    for x, t in ((-half, -top), (half, top)):
-        outline = [(x, belt, boot), (t, roof, back), (t, roof, screen), (x, belt, bonnet)]
-        outline = outline[::-1] if x < 0 else outline
-        b.face(outline, label, paint, on=ON_SIDE, one_sided=True)
-        middle, low, high = (boot + bonnet) / 2, belt + 0.05, roof - 0.09
-        share = (high - belt) / (roof - belt)
-        for z0, z1, z2, z3 in (
-            (boot + 0.15, back + 0.12, middle - 0.05, middle - 0.05),
-            (middle + 0.05, middle + 0.05, screen - 0.05, bonnet - 0.14),
-        ):
-            if van and z0 < middle - 0.1:
-                continue
-            xt = x + (t - x) * share * 1.0
+
+
+def _car_side_windows(b: Builder, car: _CarShape, paint: Colour) -> None:
+    """The cabin from its sides: pillars in paint, two panes; a van has the front one only."""
+    label, belt, roof = ID["car"], car.belt, car.roof
+    middle, low, high = (car.boot + car.bonnet) / 2, belt + 0.05, roof - 0.09
+    share = (high - belt) / (roof - belt)
+    rear_pane = (car.boot + 0.15, car.back + 0.12, middle - 0.05, middle - 0.05)
+    front_pane = (middle + 0.05, middle + 0.05, car.screen - 0.05, car.bonnet - 0.14)
+    for x, top in ((-car.half, -car.top), (car.half, car.top)):
+        outline = [(x, belt, car.boot), (top, roof, car.back), (top, roof, car.screen), (x, belt, car.bonnet)]
+        b.face(_facing_out(outline, x), label, paint, on=ON_SIDE, one_sided=True)
+        for z0, z1, z2, z3 in (front_pane,) if car.van else (rear_pane, front_pane):
+            x_high = x + (top - x) * share
             pane = [
                 (x * 1.005, low, z0),
-                (xt * 1.005, high, z1),
-                (xt * 1.005, high, z2),
+                (x_high * 1.005, high, z1),
+                (x_high * 1.005, high, z2),
                 (x * 1.005, low, z3),
             ]
-            b.face(pane[::-1] if x < 0 else pane, label, GLASS, on=ON_SIDE, one_sided=True)
+            b.face(_facing_out(pane, x), label, GLASS, on=ON_SIDE, one_sided=True)
+
+
+def _facing_out(points: list[Point], x: float) -> list[Point]:
+    """Points that run clockwise seen from the right: the other way round if they lie on the left."""
+    return points[::-1] if x < 0 else points
+
+
+def _car_screens(b: Builder, car: _CarShape, paint: Colour) -> None:
+    """The rear window, the windscreen and the roof between them."""
+    label, half, top, belt, roof = ID["car"], car.half, car.top, car.belt, car.roof
     inset = 0.08
-    for z0, z1, flip in ((boot, back, False), (bonnet, screen, True)):
+    for z0, z1, flip in ((car.boot, car.back, False), (car.bonnet, car.screen, True)):
         ends = [(-half, belt, z0), (-top, roof, z1), (top, roof, z1), (half, belt, z0)]
         b.face(ends[::-1] if flip else ends, label, paint, one_sided=True)
         out = 0.01 if flip else -0.01
@@ -134,21 +177,25 @@ def car(b: Builder, rng: Rng, *, lights: bool) -> None:
             (half - inset, belt + 0.04, z0 + out),
         ]
         b.face(pane[::-1] if flip else pane, label, GLASS, one_sided=True)
-    b.face(
-        [(-top, roof, back), (-top, roof, screen), (top, roof, screen), (top, roof, back)],
-        label,
-        paint,
-        on=ON_GROUND,
-        one_sided=True,
-    )
-    for z, flip, plate in ((rear - 0.03, False, (0.45, 0.35, 0.03)), (front + 0.01, True, (0.6, 0.6, 0.6))):
+    roof_points = [
+        (-top, roof, car.back),
+        (-top, roof, car.screen),
+        (top, roof, car.screen),
+        (top, roof, car.back),
+    ]
+    b.face(roof_points, label, paint, on=ON_GROUND, one_sided=True)
+
+
+def _car_ends(b: Builder, car: _CarShape, paint: np.ndarray) -> None:
+    """Bumpers and number plates."""
+    label, half, dark = ID["car"], car.half, paint * 0.5
+    for z, flip, plate in (
+        (car.rear - 0.03, False, (0.45, 0.35, 0.03)),
+        (car.front + 0.01, True, (0.6, 0.6, 0.6)),
+    ):
         for x0, x1, y0, y1, colour in ((-half, half, 0.3, 0.42, dark), (-0.26, 0.26, 0.5, 0.61, plate)):
             points = [(x0, y0, z), (x0, y1, z), (x1, y1, z), (x1, y0, z)]
             b.face(points[::-1] if flip else points, label, colour, one_sided=True)
-    for x, out in ((-half, -1), (half, 1)):
-        for z in (rear + 0.75, front - 0.8):
-            wheel(b, x, z, 0.31, label, out)
-    vehicle_lamps(b, half, length, 0.72, label, on=lights)
 
 
 def _cabin(y0: float, y1: float, light: Colour) -> dict[str, Any]:
@@ -290,165 +337,3 @@ def tram(b: Builder, rng: Rng, *, lights: bool) -> None:
         size=(0.6, 9),
     )
     vehicle_lamps(b, half, length + 0.05, 0.8, label, on=lights, size=0.12)
-
-
-def _limb(
-    b: Builder, x0: float, y0: float, x1: float, y1: float, w0: float, w1: float, label: int, colour: Colour
-) -> None:
-    dx, dy = x1 - x0, y1 - y0
-    n = (dx * dx + dy * dy) ** 0.5 + 1e-6
-    px, py = -dy / n, dx / n
-    ends = ((x0, y0, w0), (x1, y1, w1), (x1, y1, -w1), (x0, y0, -w0))
-    b.face([(x + px * w, y + py * w, 0) for x, y, w in ends], label, colour)
-
-
-def person(b: Builder, rng: Rng, time: float, *, label: int = ID["person"]) -> None:
-    """A walking or standing person, seen from the front or the side."""
-    coat, legs, skin = pick(rng, CLOTHES), pick(rng, CLOTHES[:7]), pick(rng, SKINS)
-    s = rng.uniform(0.9, 1.08) * (0.65 if rng.random() < 0.08 else 1)
-    stride = 0.17 * np.sin(time * 5 + rng.uniform(0, 6)) if rng.random() < 0.75 else 0.05
-    broad = rng.uniform(0.17, 0.25)
-    for k, shade in ((1, 0.8), (-1, 1.0)):
-        foot = 0.08 * k * 0.6 + stride * k
-        _limb(b, 0.07 * k * s, 0.86 * s, foot * s, 0.06, 0.09 * s, 0.055 * s, label, legs * shade)
-        _limb(b, (foot - 0.06) * s, 0.04, (foot + 0.09) * s, 0.04, 0.04, 0.04, label, (0.01, 0.01, 0.01))
-    skirt = 0.15 if rng.random() < 0.3 else 0.0
-    torso = [
-        (-broad * 0.85 - skirt * 0.2, 0.82 - skirt),
-        (-broad, 1.3),
-        (-broad * 0.7, 1.45),
-        (broad * 0.7, 1.45),
-        (broad, 1.3),
-        (broad * 0.85 + skirt * 0.2, 0.82 - skirt),
-    ]
-    b.face([(x * s, y * s, 0) for x, y in torso], label, coat)
-    for k in (1, -1):
-        _limb(
-            b,
-            broad * k * s,
-            1.38 * s,
-            (broad + 0.05) * k * s - stride * k * 0.5,
-            0.85 * s,
-            0.06 * s,
-            0.045 * s,
-            label,
-            coat * 0.8,
-        )
-    if rng.random() < 0.3:
-        side = rng.choice((-1, 1))
-        front_rect(
-            b, (side * 0.3 - 0.1) * s, (side * 0.3 + 0.1) * s, 0.5 * s, 0.85 * s, 0, label, pick(rng, CLOTHES)
-        )
-    front_rect(b, -0.05 * s, 0.05 * s, 1.42 * s, 1.52 * s, 0, label, skin)
-    disc(b, 0, 1.62 * s, 0, 0.115 * s, label, skin)
-    hair = [(0.125 * s * c, (1.64 + 0.125 * q) * s, 0) for c, q in CIRCLE[:7]]
-    b.face(hair, label, (0.02, 0.015, 0.01))
-
-
-def _cycle_side(b: Builder, label: int, paint: Colour, heavy: bool) -> None:
-    """A two-wheeler from its side, along x."""
-    r = 0.31 if heavy else 0.34
-    for x in (-0.62 if heavy else -0.52, 0.66 if heavy else 0.54):
-        disc(b, x, r, 0, r, label, RUBBER)
-        if heavy:
-            disc(b, x, r, 0, r * 0.5, label, STEEL)
-        else:
-            disc(b, x, r, 0, r * 0.86, label, (0.1, 0.1, 0.105), texture=BARS, size=(0.3, 0.7), porous=True)
-            disc(b, x, r, 0, 0.05, label, RUBBER)
-    if heavy:
-        b.face(
-            [
-                (-0.7, 0.62, 0),
-                (-0.62, 0.82, 0),
-                (-0.05, 0.8, 0),
-                (0.2, 0.95, 0),
-                (0.42, 0.8, 0),
-                (0.3, 0.35, 0),
-                (-0.3, 0.3, 0),
-            ],
-            label,
-            paint,
-        )
-        b.face([(-0.65, 0.8, 0), (-0.6, 0.88, 0), (-0.05, 0.86, 0), (-0.02, 0.8, 0)], label, RUBBER)
-        front_rect(b, -0.25, 0.2, 0.3, 0.6, 0, label, STEEL)
-        _limb(b, 0.66, r, 0.42, 1.0, 0.04, 0.04, label, STEEL)
-        return
-    for x0, y0, x1, y1 in (
-        (-0.52, 0.34, -0.1, 0.3),
-        (-0.1, 0.3, -0.2, 0.85),
-        (-0.52, 0.34, -0.18, 0.72),
-        (-0.1, 0.3, 0.4, 0.75),
-        (-0.18, 0.72, 0.4, 0.78),
-        (0.54, 0.34, 0.38, 0.95),
-    ):
-        _limb(b, x0, y0, x1, y1, 0.022, 0.022, label, paint)
-    _limb(b, -0.3, 0.88, -0.08, 0.88, 0.035, 0.03, label, RUBBER)
-    _limb(b, 0.3, 0.97, 0.45, 0.97, 0.025, 0.025, label, RUBBER)
-
-
-def _cycle_end(b: Builder, label: int, paint: Colour, heavy: bool, lights: bool, ahead: bool) -> None:
-    """A two-wheeler from behind (or from ahead)."""
-    w = 0.09 if heavy else 0.035
-    front_rect(b, -w, w, 0, 0.66, 0, label, RUBBER)
-    front_rect(b, -w * 1.2, w * 1.2, 0.4, 0.85, 0, label, paint)
-    if heavy:
-        b.face([(-0.2, 0.45, 0), (-0.22, 0.8, 0), (0.22, 0.8, 0), (0.2, 0.45, 0)], label, paint)
-        front_rect(b, -0.09, 0.09, 0.42, 0.52, 0, label, (0.5, 0.45, 0.2))
-    front_rect(b, -0.32, 0.32, 0.95 + 0.05 * heavy, 1.0 + 0.05 * heavy, 0, label, RUBBER)
-    glow = (
-        (0, 0, 0)
-        if not lights
-        else tuple(c * (25 if heavy else 8) for c in HEADLIGHT)
-        if ahead
-        else tuple(c * 6 for c in TAIL_LIGHT)
-    )
-    disc(b, 0, 0.72 if not ahead else 0.9, 0, 0.07 if heavy else 0.04, label, (0.4, 0.02, 0.02), light=glow)
-
-
-def two_wheeler(
-    b: Builder, rng: Rng, time: float, *, heavy: bool, ridden: bool, across: bool, ahead: bool, lights: bool
-) -> None:
-    """Bicycle, or motorcycle if heavy; with a rider or parked; seen from its side if across."""
-    label, rider = ID["motorcycle" if heavy else "bicycle"], ID["rider"]
-    paint = pick(rng, PAINTS)
-    if across:
-        _cycle_side(b, label, paint, heavy)
-    else:
-        _cycle_end(b, label, paint, heavy, lights, ahead)
-    if not ridden:
-        return
-    coat, legs, skin = pick(rng, CLOTHES), pick(rng, CLOTHES[:7]), pick(rng, SKINS)
-    helmet = pick(rng, PAINTS) if heavy or rng.random() < 0.5 else f32((0.02, 0.015, 0.01))
-    turn = time * 6 + rng.uniform(0, 6)
-    if across:
-        for k, shade in ((0, 0.7), (np.pi, 1.0)):
-            fx, fy = (
-                (0.05, 0.35) if heavy else (-0.1 + 0.17 * np.cos(turn + k), 0.3 + 0.17 * np.sin(turn + k))
-            )
-            _limb(b, -0.2, 0.92, 0.15, 0.68, 0.09, 0.07, rider, legs * shade)
-            _limb(b, 0.15, 0.68, fx, fy, 0.065, 0.05, rider, legs * shade)
-        _limb(b, -0.22, 0.9, 0.05, 1.42, 0.16, 0.16, rider, coat)
-        _limb(b, 0.05, 1.38, 0.38, 1.02, 0.06, 0.045, rider, coat * 0.8)
-        disc(b, 0.14, 1.6, 0, 0.13, rider, skin)
-        b.face([(0.14 + 0.14 * c, 1.62 + 0.14 * s, 0) for c, s in CIRCLE[:7]], rider, helmet)
-        return
-    for k in (-1, 1):
-        lift = 0.12 * np.sin(turn + (k > 0) * np.pi) * (not heavy)
-        _limb(b, 0.1 * k, 0.9, 0.17 * k, 0.62 + lift, 0.09, 0.07, rider, legs)
-        _limb(b, 0.17 * k, 0.62 + lift, 0.13 * k, 0.28 + lift, 0.065, 0.05, rider, legs * 0.8)
-        _limb(b, 0.2 * k, 1.36, 0.3 * k, 1.02, 0.06, 0.05, rider, coat * 0.8)
-    wide = 0.24
-    b.face(
-        [
-            (-0.17, 0.85, 0),
-            (-wide, 1.3, 0),
-            (-0.14, 1.46, 0),
-            (0.14, 1.46, 0),
-            (wide, 1.3, 0),
-            (0.17, 0.85, 0),
-        ],
-        rider,
-        coat,
-    )
-    disc(b, 0, 1.6, 0, 0.12, rider, skin if ahead else helmet)
-    b.face([(0.135 * c, 1.61 + 0.135 * s, 0) for c, s in CIRCLE[:7]], rider, helmet)

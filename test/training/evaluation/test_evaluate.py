@@ -26,7 +26,6 @@ from night_seg_ros.models.dannet import CITYSCAPES_SHARES, class_weights
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.training.data import datasets
 from night_seg_ros.training.data.datasets import (
-    SYNTHETIC_TRAINING,
     DataError,
     FolderDataset,
     Sample,
@@ -444,10 +443,10 @@ def test_command_with_a_data_set(
     assert evaluate_command(small_weights, *files_of(folder), *precision, "--json", out) == 0
     assert out.read_text() == scores
 
-    monkeypatch.setattr(datasets, "SYNTHETIC_HELD_OUT", 1)
+    monkeypatch.setattr(datasets, "HELD_OUT_SEEDS", range(100_000, 100_001))
     streets = ("--dataset", "synthetic", "--split", "night")
     assert evaluate_command(small_weights, *streets, *precision, "--json", out) == 0
-    held_out = SyntheticStreets(night=True, length=1, first_seed=SYNTHETIC_TRAINING)
+    held_out = SyntheticStreets(night=True, length=1, first_seed=100_000)
     model = load_model(small_weights)[0]
     expected = evaluation.evaluate(model, evaluation.ReadAhead(held_out), input_size=64, progress=False)
     assert json.loads(out.read_text()) == expected.compute()

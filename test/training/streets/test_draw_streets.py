@@ -45,8 +45,11 @@ def test_sets_grow_and_do_not_mix(tmp_path: Path, capsys) -> None:
     assert main([*command, "--size", "48", "64"]) == 0
     assert main([*command, "--size", "48", "64", "--first", "5"]) == 0
     assert len(FolderPairs(out, out / "pairs.csv")) == 4
-    assert main([*command, "--size", "64", "64"]) == 1
-    assert "street_000000.png is 64x48, not 64x64" in capsys.readouterr().err
+    for workers in ("0", "2"):
+        capsys.readouterr()
+        assert main([*command, "--size", "64", "64", "--workers", workers]) == 1
+        told = capsys.readouterr().err
+        assert "street_000000.png is 64x48, not 64x64" in told and told.count("\n") == 1
     assert main([*command, "--first", "99999"]) == 1
     assert "streets for tests" in capsys.readouterr().err
 

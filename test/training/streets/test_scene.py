@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from night_seg_ros.models.classes import CLASSES, IGNORE, NUM_CLASSES
-from night_seg_ros.training.streets.geometry import GROUND, ON_GROUND, Builder, Camera, paint
+from night_seg_ros.training.streets.geometry import GROUND, ON_GROUND, Builder, StreetCamera, paint
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.streets.textures import BLURS, PITCH, TILES, atlas
 
@@ -109,7 +109,7 @@ def test_bad_arguments_are_named():
 
 def test_projection_of_a_square_on_the_road():
     """Corners of a painted square lie where the pinhole formula puts them."""
-    camera = Camera(x=0, height=1.4, z=0, pitch=0, focal=100, width=200, rows=120, bend=0, slope=0)
+    camera = StreetCamera(x=0, height=1.4, z=0, pitch=0, focal=100, width=200, rows=120, bend=0, slope=0)
     builder = Builder()
     builder.place(layer=GROUND)
     builder.face([(-1, 0, 7), (-1, 0, 14), (1, 0, 14), (1, 0, 7)], 0, (1, 1, 1), on=ON_GROUND)
@@ -122,7 +122,7 @@ def test_projection_of_a_square_on_the_road():
 
 
 def test_nearer_things_cover_farther_ones_and_holes_show_what_is_behind():
-    camera = Camera(x=0, height=1.0, z=0, pitch=0, focal=100, width=100, rows=100, bend=0, slope=0)
+    camera = StreetCamera(x=0, height=1.0, z=0, pitch=0, focal=100, width=100, rows=100, bend=0, slope=0)
     builder = Builder()
     for key, label, porous in ((5, 7, True), (9, 2, False)):  # the nearer one comes first
         builder.place(0, key, key=key)

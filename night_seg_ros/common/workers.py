@@ -1,0 +1,10 @@
+"""What the worker processes of a ``DataLoader`` have in common."""
+
+from __future__ import annotations
+
+import signal
+
+
+def leave_interrupts(worker: int) -> None:
+    """A ``worker_init_fn``: Ctrl-C, which reaches every process, is the main process's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
