@@ -8,8 +8,9 @@ does not flicker.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -34,6 +35,21 @@ class Atlas:
 
     surface: np.ndarray
     light: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile before it is packed, all float32.
+
+    Attributes:
+        surface: colour multiplier, (256, 256, 3); None for 1 everywhere.
+        alpha: (256, 256), 0..1; None for 1 everywhere.
+        light: that it gives off, (256, 256, 3); None for none.
+    """
+
+    surface: np.ndarray | None = None
+    alpha: np.ndarray | None = None
+    light: np.ndarray | None = None
 
 
 def noise(rng: np.random.Generator, slope: float, size: int = TILE) -> np.ndarray:
@@ -66,8 +82,8 @@ def _courses(height: int, width: int, mortar: int, rng: np.random.Generator, spr
     return out
 
 
-def _facade(rng: np.random.Generator, style: int) -> tuple[np.ndarray, np.ndarray]:
-    """A wall of 4 x 3 windows: its multiplier and its light at night."""
+def _facade(rng: np.random.Generator, style: int) -> Tile:
+    """A wall of windows, some of them lit at night."""
     wall = 1 + 0.05 * noise(rng, 1.0) + 0.03 * noise(rng, 0.0)
     if style % 3 == 0:
         wall *= _courses(8, 20, 1, rng, 0.08)
@@ -106,11 +122,11 @@ def _facade(rng: np.random.Generator, style: int) -> tuple[np.ndarray, np.ndarra
                     scale = frame if part is surface else 0.1
                     part[y : y + pane_h, x + pane_w // 2 - 1 : x + pane_w // 2 + 1] = scale
                     part[y + pane_h // 2 : y + pane_h // 2 + 2, x : x + pane_w] = scale
-    return surface, light * (light.max(axis=2, keepdims=True) > 0.12)
+    return Tile(surface, light=light * (light.max(axis=2, keepdims=True) > 0.12))
 
 
-def _shop(rng: np.random.Generator, dark: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A shop front: sign board above, two panes with goods, a door; its multiplier and its light at night."""
+def _shop(rng: np.random.Generator, dark: bool) -> Tile:
+    """A shop front, lit at night unless ``dark``: sign board above, two panes with goods, a door."""
     surface = _grey(0.8 + 0.03 * noise(rng, 0.5))
     light = np.zeros((TILE, TILE, 3), np.float32)
     board = rng.uniform(0.1, 1.6, 3).astype(np.float32)
@@ -137,7 +153,7 @@ def _shop(rng: np.random.Generator, dark: bool) -> tuple[np.ndarray, np.ndarray]
             tone = rng.uniform(0.1, 0.9, 3).astype(np.float32)
             surface[240 - h : 240, gx : gx + w] = tone
             light[240 - h : 240, gx : gx + w] *= tone
-    return surface, light
+    return Tile(surface, light=light)
 
 
 def _cabin(rng: np.random.Generator) -> np.ndarray:
@@ -174,60 +190,81 @@ def _branches(rng: np.random.Generator) -> np.ndarray:
     return canvas.astype(np.float32) / 255
 
 
-def _tile(index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Multiplier (256, 256, 3), alpha (256, 256) and light (256, 256, 3) of one tile."""
-    alpha = np.ones((TILE, TILE), np.float32)
-    light = np.zeros((TILE, TILE, 3), np.float32)
-    surface = np.ones((TILE, TILE, 3), np.float32)
-    if index == FLAT:
-        light += 1
-    elif index == ASPHALT:
-        grain = 1 + 0.10 * noise(rng, 0.2) + 0.07 * noise(rng, 1.6)
-        cracks = np.abs(noise(rng, 1.7))
-        surface = _grey(grain * np.where(cracks < 0.02, 0.75, 1.0))
-    elif index == PAVING:
-        surface = _grey(
-            _courses(32, 64, 2, rng, 0.06) * (1 + 0.06 * noise(rng, 0.5) + 0.05 * noise(rng, 1.5))
-        )
-    elif index == GRASS:
-        tone = noise(rng, 1.4)
-        surface = _grey(1 + 0.2 * noise(rng, 0.3) + 0.12 * tone)
-        surface[..., 0] *= 1 + 0.12 * tone
-    elif index in (LEAVES, HEDGE):
-        clumps = noise(rng, 1.2)
-        surface = _grey(np.clip(0.95 + 0.28 * clumps + 0.25 * noise(rng, 0.5), 0.15, 2))
-        if index == LEAVES:
-            alpha = np.clip(0.8 + 0.4 * (clumps + 0.7 * noise(rng, 0.9)), 0, 1)
-    elif index == BRANCHES:
-        alpha = _branches(rng)
-        surface = _grey(1 + 0.2 * noise(rng, 0.5))
-    elif index == BRICK:
-        surface = _grey(_courses(8, 20, 1, rng, 0.12) * (1 + 0.06 * noise(rng, 1.2)))
-        surface[..., 0] *= 1 + 0.05 * noise(rng, 1.0)
-    elif index == CLOUDS:
-        surface = _grey(np.clip(1 + 0.5 * noise(rng, 1.8), 0, 2))
-    elif index == BARS:
-        alpha[:] = 0.0
-        for x in range(0, TILE, 16):
-            alpha[:, x : x + 4] = 1
-        alpha[10:22] = alpha[225:238] = 1
-    elif index == RAILS:
-        alpha[:] = 0.0
-        for y in (8, 90, 172):
-            alpha[y : y + 26] = 1
-        alpha[:, 0:14] = alpha[:, 128:142] = 1
-        surface = _grey(1 + 0.15 * noise(rng, 0.8))
-    elif index == ROOF:
-        surface = _grey(_courses(16, 16, 2, rng, 0.1))
-    elif index == PLASTER:
-        surface = _grey(1 + 0.07 * noise(rng, 1.4) + 0.02 * noise(rng, 0))
-    elif index == CABIN:
-        light = _cabin(rng)
-    elif index in FACADES:
-        surface, light = _facade(rng, index - FACADES[0])
-    else:
-        surface, light = _shop(rng, index == SHOPS[-1])
-    return surface, alpha, light
+def _asphalt(rng: np.random.Generator) -> Tile:
+    grain = 1 + 0.10 * noise(rng, 0.2) + 0.07 * noise(rng, 1.6)
+    cracks = np.abs(noise(rng, 1.7))
+    return Tile(_grey(grain * np.where(cracks < 0.02, 0.75, 1.0)))
+
+
+def _paving(rng: np.random.Generator) -> Tile:
+    slabs = _courses(32, 64, 2, rng, 0.06)
+    return Tile(_grey(slabs * (1 + 0.06 * noise(rng, 0.5) + 0.05 * noise(rng, 1.5))))
+
+
+def _grass(rng: np.random.Generator) -> Tile:
+    tone = noise(rng, 1.4)
+    surface = _grey(1 + 0.2 * noise(rng, 0.3) + 0.12 * tone)
+    surface[..., 0] *= 1 + 0.12 * tone
+    return Tile(surface)
+
+
+def _foliage(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Colour of leaves, and the clumps that they grow in."""
+    clumps = noise(rng, 1.2)
+    return _grey(np.clip(0.95 + 0.28 * clumps + 0.25 * noise(rng, 0.5), 0.15, 2)), clumps
+
+
+def _leaves(rng: np.random.Generator) -> Tile:
+    surface, clumps = _foliage(rng)
+    return Tile(surface, np.clip(0.8 + 0.4 * (clumps + 0.7 * noise(rng, 0.9)), 0, 1))
+
+
+def _bare_branches(rng: np.random.Generator) -> Tile:
+    alpha = _branches(rng)
+    return Tile(_grey(1 + 0.2 * noise(rng, 0.5)), alpha)
+
+
+def _brick(rng: np.random.Generator) -> Tile:
+    surface = _grey(_courses(8, 20, 1, rng, 0.12) * (1 + 0.06 * noise(rng, 1.2)))
+    surface[..., 0] *= 1 + 0.05 * noise(rng, 1.0)
+    return Tile(surface)
+
+
+def _bars(rng: np.random.Generator) -> Tile:
+    alpha = np.zeros((TILE, TILE), np.float32)
+    for x in range(0, TILE, 16):
+        alpha[:, x : x + 4] = 1
+    alpha[10:22] = alpha[225:238] = 1
+    return Tile(alpha=alpha)
+
+
+def _rails(rng: np.random.Generator) -> Tile:
+    alpha = np.zeros((TILE, TILE), np.float32)
+    for y in (8, 90, 172):
+        alpha[y : y + 26] = 1
+    alpha[:, 0:14] = alpha[:, 128:142] = 1
+    return Tile(_grey(1 + 0.15 * noise(rng, 0.8)), alpha)
+
+
+# How each tile is drawn.
+_DRAW: dict[int, Callable[[np.random.Generator], Tile]] = {
+    FLAT: lambda rng: Tile(light=np.ones((TILE, TILE, 3), np.float32)),
+    ASPHALT: _asphalt,
+    PAVING: _paving,
+    GRASS: _grass,
+    LEAVES: _leaves,
+    BRANCHES: _bare_branches,
+    BRICK: _brick,
+    HEDGE: lambda rng: Tile(_foliage(rng)[0]),
+    CLOUDS: lambda rng: Tile(_grey(np.clip(1 + 0.5 * noise(rng, 1.8), 0, 2))),
+    BARS: _bars,
+    RAILS: _rails,
+    ROOF: lambda rng: Tile(_grey(_courses(16, 16, 2, rng, 0.1))),
+    PLASTER: lambda rng: Tile(_grey(1 + 0.07 * noise(rng, 1.4) + 0.02 * noise(rng, 0))),
+    CABIN: lambda rng: Tile(light=_cabin(rng)),
+    **{index: partial(_facade, style=style) for style, index in enumerate(FACADES)},
+    **{index: partial(_shop, dark=index == SHOPS[-1]) for index in SHOPS},
+}
 
 
 def _blur(tile: np.ndarray, sigma: float) -> np.ndarray:
@@ -244,7 +281,10 @@ def atlas() -> Atlas:
     surface = np.zeros((len(BLURS) * PITCH, TILES * PITCH, 4), np.uint8)
     light = np.zeros((len(BLURS) * PITCH, TILES * PITCH, 3), np.uint8)
     for index in range(TILES):
-        colour, alpha, glow = _tile(index, np.random.default_rng((index, 20)))
+        tile = _DRAW[index](np.random.default_rng((index, 20)))
+        colour = np.ones((TILE, TILE, 3), np.float32) if tile.surface is None else tile.surface
+        alpha = np.ones((TILE, TILE), np.float32) if tile.alpha is None else tile.alpha
+        glow = np.zeros((TILE, TILE, 3), np.float32) if tile.light is None else tile.light
         both = np.concatenate([np.clip(colour * 128, 0, 255), alpha[..., None] * 255], axis=2)
         for level, sigma in enumerate(BLURS):
             rows = slice(level * PITCH, (level + 1) * PITCH)
