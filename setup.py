@@ -42,7 +42,7 @@ setup(
         (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
         *(
             (f"share/{NAME}/{folder}", sorted(glob(f"{folder}/*.yaml")))
-            for folder in sorted(glob("config/training/ablations/*"))
+            for folder in ["config/training/base", *sorted(glob("config/training/ablations/*"))]
         ),
     ],
     zip_safe=False,

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 import night_seg_ros
+from night_seg_ros.training.engine.recipe_command import read_chain
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 # What a fresh clone would have, less what an install does not read.
@@ -115,6 +116,8 @@ def check_data_files(prefix: Path) -> None:
         names += [str(path.relative_to(CHECKOUT)) for path in files]
     for name in names:
         assert (share / name).read_bytes() == (CHECKOUT / name).read_bytes()
+    for recipe in (share / "config" / "training").glob("*.yaml"):
+        assert len(read_chain(recipe)) > 1  # its bases are installed, too
 
 
 @pytest.fixture

@@ -24,12 +24,11 @@ RECIPE = CHECKOUT / "config" / "training" / "egnet_study.yaml"
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
     """Command line of a small bench on synthetic streets."""
-    values = yaml.safe_load(RECIPE.read_text())
-    values["model"] |= {"backbone": "resnet10"}
-    values["data"] |= {"train": [{"dataset": "synthetic", "night": 1.0}], "batch_size": 2, "workers": 0}
+    values: dict[str, Any] = {"base": str(RECIPE), "model": {"backbone": "resnet10"}}
+    values["data"] = {"train": [{"dataset": "synthetic", "night": 1.0}], "batch_size": 2, "workers": 0}
     values["data"] |= {"crop": [64, 96], "canvas": [64, 96]}
-    values["schedule"] |= {"iterations": 5, "warmup": 5}  # fewer than the bench takes
-    values["run"] |= {"out": str(tmp_path / "run"), "accelerator": "cpu", "precision": "bf16-mixed"}
+    values["schedule"] = {"iterations": 5, "warmup": 5}  # fewer than the bench takes
+    values["run"] = {"out": str(tmp_path / "run"), "accelerator": "cpu", "precision": "bf16-mixed"}
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(values))
     return ["bench", "train", "egnet", "--config", str(path), "--rounds=3", "--steps=2"]
@@ -110,11 +109,11 @@ def test_plain_is_float32_and_channels_first(command, monkeypatch) -> None:
 
 def test_dannet_holds_one_graph_at_a_time(tmp_path: Path, capsys) -> None:
     """At most 60 % of what all graphs together keep, in the same precision."""
-    values = yaml.safe_load((RECIPE.parent / "dannet_synthetic.yaml").read_text())
-    values["model"] |= {"backbone": "resnet10", "relighting_width": 4}
+    values: dict[str, Any] = {"base": str(RECIPE.with_name("dannet_synthetic.yaml"))}
+    values["model"] = {"backbone": "resnet10", "relighting_width": 4}
     sizes = {"crop": [64, 64], "canvas": [80, 96]}
-    values["data"] |= {"batch_size": 2, "workers": 0, "pairs": values["data"]["pairs"] | sizes, **sizes}
-    values["run"] |= {"accelerator": "cpu", "precision": "32-true"}
+    values["data"] = {"batch_size": 2, "workers": 0, "pairs": sizes, **sizes}
+    values["run"] = {"accelerator": "cpu", "precision": "32-true"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(values))
     argv = ["bench", "train", "dannet", "--config", str(tmp_path / "recipe.yaml"), "--rounds=1", "--steps=1"]
     assert main([*argv, "--json", str(tmp_path / "bench.json")]) == 0

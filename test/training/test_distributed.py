@@ -52,8 +52,8 @@ def greys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(greys: Path, out: Path, *options: str) -> list[str]:
     source = {"dataset": "folder", "root": str(greys)}
-    values = yaml.safe_load(RECIPE.read_text())
-    values["data"] |= {
+    values: dict[str, Any] = {"base": str(RECIPE)}
+    values["data"] = {
         "train": [source | {"split": "train"}],
         "validation": [source | {"split": "val"}],
         "batch_size": 4,
@@ -63,8 +63,8 @@ def command(greys: Path, out: Path, *options: str) -> list[str]:
         "augmentation": {"colour": 0.0, "blur": 0.0},
         "workers": 0,
     }
-    values["schedule"] |= {"iterations": 1000, "warmup": 0}
-    values["run"] |= {"out": str(out), "accelerator": "cpu", "precision": "32-true", "storage": "float32"}
+    values["schedule"] = {"iterations": 1000, "warmup": 0}
+    values["run"] = {"out": str(out), "accelerator": "cpu", "precision": "32-true", "storage": "float32"}
     values["run"] |= {"log_every": 1, "picture_every": 0, "save_every": 0, "validate_every": 0}
     values["run"] |= {"input_size": 64}
     path = out.with_suffix(".yaml")

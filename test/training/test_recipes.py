@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ from jsonargparse import ArgumentParser
 
 from night_seg_ros.training.data.datasets import DATASETS, SYNTHETIC, DataError
 from night_seg_ros.training.engine.optimization import poly_factor
-from night_seg_ros.training.engine.recipe_command import recipe_parser, training_function
+from night_seg_ros.training.engine.recipe_command import (
+    flatten,
+    read_chain,
+    recipe_parser,
+    training_function,
+)
 from night_seg_ros.training.study import study
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -20,6 +26,7 @@ BASES = {
     "bimix": "bimix_refinenet.yaml",
 }
 RECIPES = sorted((CONFIG / "training").glob("*.yaml"))
+BASE_FILES = sorted((CONFIG / "training" / "base").glob("*.yaml"))
 
 
 def values(method: str, *recipes: Path) -> dict[str, Any]:
@@ -44,6 +51,40 @@ def test_recipe_is_whole(recipe: Path, tmp_path: Path) -> None:
         return
     with pytest.raises(DataError, match=f"no folder .*{missing[0]}"):
         data.open_stream(sections["run"].seed, tmp_path)
+
+
+@pytest.mark.parametrize("path", [*RECIPES, *BASE_FILES], ids=lambda path: path.stem)
+def test_a_recipe_says_only_what_its_base_does_not(path: Path) -> None:
+    below: dict[str, Any] = {}
+    *bases, own = read_chain(path)
+    for base in bases:
+        below |= flatten(base)
+    repeated = [name for name, value in flatten(own).items() if name in below and below[name] == value]
+    assert repeated == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_without_its_base_is_refused(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = re.sub(r"^base: .*\n", "", recipe.read_text(), flags=re.MULTILINE)
+    assert text != recipe.read_text()
+    (tmp_path / recipe.name).write_text(text)
+    with pytest.raises(SystemExit):
+        values(recipe.stem.split("_")[0], tmp_path / recipe.name)
+    assert "required" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_begins_with_the_command_that_runs_it(recipe: Path) -> None:
+    head = recipe.read_text().split("\nbase: ")[0]
+    assert all(line.startswith("# ") for line in head.splitlines())
+    verb, path = re.findall(r"night-seg (train \w+|study) --config (\S+)", head)[-1]
+    if verb == "study":
+        study = (CONFIG.parent / path).read_text()
+        assert f"../training/{recipe.name}" in study
+    else:
+        assert (verb.split()[1], CONFIG.parent / path) == (recipe.stem.split("_")[0], recipe)
 
 
 @pytest.mark.parametrize(

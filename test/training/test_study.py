@@ -39,11 +39,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cv2.imwrite(str(folder / "streets" / "images" / "all" / f"{seed}.png"), frame.night[..., ::-1])
         cv2.imwrite(str(folder / "streets" / "labels" / "all" / f"{seed}.png"), frame.label)
     source = {"dataset": "folder", "root": "streets", "split": "all"}
-    recipe = yaml.safe_load((CONFIG / "training" / "egnet_study.yaml").read_text())
-    recipe["model"]["backbone"] = "resnet10"
-    recipe["data"] |= {"train": [source], "batch_size": 2, "crop": [64, 64], "canvas": [64, 64], "workers": 0}
-    recipe["schedule"]["iterations"] = 2
-    recipe["run"] |= {"input_size": 64, "accelerator": "cpu"}
+    recipe: dict[str, Any] = {"base": str(CONFIG / "training" / "egnet_study.yaml")}
+    recipe["model"] = {"backbone": "resnet10"}
+    recipe["loss"] = {"beta": 0.1}
+    recipe["data"] = {"train": [source], "batch_size": 2, "crop": [64, 64], "canvas": [64, 64], "workers": 0}
+    recipe["schedule"] = {"iterations": 2}
+    recipe["run"] = {"input_size": 64, "accelerator": "cpu"}
     (folder / "base.yaml").write_text(yaml.safe_dump(recipe))
     (folder / "sum.yaml").write_text("model: {guidance: sum}\n")
     study = {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,8 +53,8 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(streets: Path, out: Path, **changes: object) -> list[str]:
     """Command line of a small run: the demonstration recipe on four images."""
     source = {"dataset": "folder", "root": str(streets), "split": "train", "night": 0.0}
-    values = yaml.safe_load(RECIPE.read_text())
-    values["data"] |= {
+    values: dict[str, Any] = {"base": str(RECIPE)}
+    values["data"] = {
         "train": [source],
         "validation": [source],
         "batch_size": 4,
@@ -61,8 +62,8 @@ def recipe(streets: Path, out: Path, **changes: object) -> list[str]:
         "workers": 0,
     }
     values["data"] |= {"canvas": [64, 64], "scale": [1.0, 1.5]}
-    values["schedule"] |= {"iterations": 30, "warmup": 5}
-    values["run"] |= {"out": str(out), "accelerator": "cpu", "precision": "32-true", "ema": 0.9}
+    values["schedule"] = {"iterations": 30, "warmup": 5}
+    values["run"] = {"out": str(out), "accelerator": "cpu", "precision": "32-true", "ema": 0.9}
     values["run"] |= {"log_every": 1, "picture_every": 1000, "validate_every": 1000, "input_size": 96}
     path = out.with_suffix(".yaml")
     path.write_text(yaml.safe_dump(values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from argparse import ArgumentError
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, get_loader
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from night_seg_ros.common.files import InputError, write_bytes
@@ -171,7 +172,58 @@ def recipe_parser(function: Callable[..., object], program: str) -> ArgumentPars
     """
     parser = ArgumentParser(prog=program, description=(function.__doc__ or "").split("\n\n")[0])
     parser.add_argument(
-        "--config", action="config", help="recipe (YAML), e.g. config/training/egnet_demo.yaml"
+        "--config", action=RecipeAction, help="recipe (YAML), e.g. config/training/egnet_demo.yaml"
     )
     parser.add_function_arguments(function, skip={"resume"})
     return parser
+
+
+class RecipeAction(ActionConfigFile):
+    """``--config RECIPE``: reads the bases of a file before it; later values go before earlier ones."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
+        recipes = [value]
+        if os.path.isfile(value):
+            try:
+                recipes = [yaml.safe_dump(recipe) for recipe in read_chain(Path(value))]
+            except ValueError as error:
+                raise ArgumentError(self, str(error)) from error
+        for recipe in recipes:
+            # Read by itself: jsonargparse would fill the items of a list up from those of an earlier list as
+            # long, so that a source got the root of another one.
+            own = Namespace()
+            super().__call__(parser, own, recipe, option)
+            namespace.update(own)
+
+
+def read_chain(path: Path, above: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """The values of a recipe file, behind those of its ``base``, of that one's base, and so on.
+
+    Args:
+        path: the file. Its key ``base``, a path relative to it, names the recipe whose values hold where it
+            has none of its own.
+        above: the files that led here.
+
+    Returns:
+        The values of each file, without the key ``base``; later ones go before earlier ones.
+
+    Raises:
+        ValueError: a file is no recipe, a base is not there, or bases go round in a circle.
+    """
+    try:
+        recipe = get_loader("yaml")(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(recipe, dict):
+        raise ValueError(f"{path} is no recipe: it has no sections")
+    if "base" not in recipe:
+        return [recipe]
+    name = recipe.pop("base")
+    if not isinstance(name, str):
+        raise ValueError(f"{path}: base is {name!r}: give the path of a recipe")
+    base, above = path.parent / name, (*above, path.resolve())
+    if not base.is_file():
+        raise ValueError(f"{path}: there is no base {base}")
+    if base.resolve() in above:
+        raise ValueError(f"{path}: its base {base} leads back to it")
+    return [*read_chain(base, above), recipe]
