@@ -25,7 +25,8 @@ def _path(match: re.Match[str]) -> int:
     return 4 - int(match[1])
 
 
-_RULES: dict[str, list[Rule]] = {
+# By network: how the name of one of our tensors becomes the released one.
+RULES: dict[str, list[Rule]] = {
     "pspnet": [
         *_ENCODER,
         (r"^pyramid\.projections\.(\d)", r"head.0.stages.\1.1"),
@@ -72,7 +73,7 @@ def released_name(network: str, key: str) -> str:
         network: ``pspnet``, ``deeplab`` or ``refinenet``; ``dannet`` or ``bimix`` for the relighting network.
         key: of the network's state dict.
     """
-    for pattern, replacement in _RULES[network]:
+    for pattern, replacement in RULES[network]:
         key = re.sub(pattern, replacement, key)
     return key
 

