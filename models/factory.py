@@ -8,13 +8,18 @@ from typing import Any
 from torch import nn
 
 from night_seg_ros.models.bimix import BiMix
+from night_seg_ros.models.ccnet import CCNet
 from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, DANNet
 from night_seg_ros.models.egnet import EGNet
 
 METHODS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet, "bimix": BiMix}
 """The published methods, which nodes and commands know by name."""
 
-MODELS: dict[str, Callable[..., nn.Module]] = {**METHODS, **SEGMENTATION_NETWORKS}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    **METHODS,
+    **SEGMENTATION_NETWORKS,
+    "ccnet": CCNet,
+}
 
 
 def build_model(

@@ -43,6 +43,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "dannet pspnet": {"name": "dannet", "segmentation_network": "pspnet", "relighting": "none"},
     "dannet deeplab": {"name": "dannet", "segmentation_network": "deeplab", "relighting_width": 8},
     "bimix refinenet": {"name": "bimix", "width": 16},
+    "ccnet": {"name": "ccnet"},
 }
 SIZE = (45, 67)  # of programs for one size
 SIZES = [(1, 45, 67), (2, 64, 96), (3, 32, 32), (1, 33, 130)]  # number, height, width
@@ -54,6 +55,7 @@ CASES = [  # an export takes seconds: for one size, each network in one of the f
     ("dannet pspnet", "onnx", SIZE),
     ("dannet deeplab", "pt2", SIZE),
     ("bimix refinenet", "pt2", SIZE),
+    ("ccnet", "pt2", SIZE),
 ]
 
 

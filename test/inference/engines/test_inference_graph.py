@@ -22,6 +22,7 @@ MODELS = [
     ("dannet", {"segmentation_network": "refinenet", "reweighting": "logits"}),
     ("bimix", {"segmentation_network": "refinenet", "width": 16}),
     ("bimix", {"segmentation_network": "deeplab", "backbone": "resnet50"}),
+    ("ccnet", {}),
 ]
 
 
