@@ -99,7 +99,7 @@ class ESPNet(nn.Module):
 
     Args:
         num_classes: channels of the logits.
-        p, q: depth of the encoder's second and third level; 2 and 8 are the largest of the paper's.
+        p, q: depth of the encoder's second and third level; the authors published 2 with 3, 5 and 8.
         width: channels of the decoder. The paper takes as many as there are classes: 20 on Cityscapes, the
             last for void.
         normalisation: of the images that the weights know: ``imagenet``, as they come; or ``release``, what
