@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from night_seg_ros.common.files import write_bytes
-from night_seg_ros.models.classes import CLASSES
+from night_seg_ros.models.classes import CLASSES, NUM_CLASSES
 from night_seg_ros.models.dannet import CITYSCAPES_SHARES, TEST_STD, DANNet, class_weights
 from night_seg_ros.models.factory import build_model
 from night_seg_ros.models.released import RELEASED_DEEPLAB_RATES, released_name, unused_names
@@ -154,13 +154,40 @@ def import_released(
     return model.eval()
 
 
+def import_espnet(path: str | Path) -> nn.Module:
+    """Build ESPNet from weights for Cityscapes that its authors published: one PyTorch file of any depth.
+
+    Returns:
+        The model, on the CPU, in evaluation mode, with 19 classes: the release's last, void, is left out.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: the file holds other weights; the message names the tensor.
+    """
+    tensors = _read_released(Path(path))
+    depths: dict[str, Any] = {
+        name: sum(key.startswith(f"encoder.level{level}.") and "c1" in key for key in tensors)
+        for name, level in (("p", 2), ("q", 3))
+    }
+    released = build_model("espnet", num_classes=NUM_CLASSES + 1, **depths)
+    _load_released(path, "espnet", released)
+    state = released.state_dict()
+    state["classifier.weight"] = state["classifier.weight"][:, :NUM_CLASSES]
+    model = build_model("espnet", normalisation="release", **depths)
+    model.load_state_dict(state)
+    return model.eval()
+
+
 def _load_released(path: str | Path, network: str, part: nn.Module) -> None:
     tensors = _read_released(Path(path))
-    keys = {released_name(network, key): key for key in part.state_dict()}
-    expected = {name: part.state_dict()[key] for name, key in keys.items()}
+    state = part.state_dict()
+    if network == "espnet":  # written by PyTorch 0.3, which did not count batches
+        state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    keys = {released_name(network, key): key for key in state}
+    expected = {name: state[key] for name, key in keys.items()}
     unused = {name: expected[like] for name, like in unused_names(network, expected).items()}
     _check_tensors(Path(path), {**expected, **unused}, tensors)
-    part.load_state_dict({key: tensors[name] for name, key in keys.items()})
+    part.load_state_dict({**part.state_dict(), **{key: tensors[name] for name, key in keys.items()}})
 
 
 def _read_released(path: Path) -> dict[str, Tensor]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from night_seg_ros.models.bimix import BiMix
+from night_seg_ros.models.ccnet import CCNet
 from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, DANNet
 from night_seg_ros.models.egnet import EGNet
+from night_seg_ros.models.espnet import ESPNet
 
 METHODS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet, "bimix": BiMix}
 """The published methods, which nodes and commands know by name."""
 
-MODELS: dict[str, Callable[..., nn.Module]] = {**METHODS, **SEGMENTATION_NETWORKS}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    **METHODS,
+    **SEGMENTATION_NETWORKS,
+    "ccnet": CCNet,
+    "espnet": ESPNet,
+}
 
 
 def build_model(
@@ -30,7 +38,7 @@ def build_model(
     Args:
         name: a key of ``MODELS``.
         backbone: ``resnet10``, ``resnet18``, ``resnet34``, ``resnet50``,
-            ``resnet101``; the paper's where None.
+            ``resnet101``; the paper's where None. ``espnet`` has none to choose.
         segmentation_network: for methods that have a choice of it; the paper's where None.
         num_classes: channels of the logits.
         options: further arguments of the model.
@@ -46,6 +54,8 @@ def build_model(
         raise ValueError(f"unknown model {name!r}; known: {', '.join(MODELS)}")
     arguments: dict[str, Any] = {"num_classes": num_classes, **options}
     if backbone is not None:
+        if "backbone" not in inspect.signature(MODELS[name]).parameters:
+            raise ValueError(f"{name} has no backbone to choose, {backbone!r} or other: set backbone to null")
         arguments["backbone"] = backbone
     if segmentation_network is not None:
         arguments["segmentation_network"] = segmentation_network

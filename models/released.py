@@ -1,4 +1,4 @@
-"""Names of the tensors in the files that the authors of DANNet and Bi-Mix published."""
+"""Names of the tensors in the files that the authors of DANNet, Bi-Mix and ESPNet published."""
 
 from __future__ import annotations
 
@@ -57,6 +57,21 @@ RULES: dict[str, list[Rule]] = {
         ),
         (r"^classifier", "clf_conv"),
     ],
+    "espnet": [
+        (r"\.reduce\.", ".c1.conv."),
+        (r"\.branches\.(\d)", lambda m: f".d{2 ** int(m[1])}.conv"),
+        (r"(level[23]\.\d|merge2\.1)\.norm\.", r"\1.bn."),
+        (r"\.norm\.", "."),
+        (r"^encoder\.norm(\d)", r"encoder.b\1"),
+        (r"^encoder\.down(\d)", r"encoder.level\1_0"),
+        (r"^project3\.0", "encoder.classifier.conv"),
+        (r"^project3\.1", "br"),
+        (r"^up(\d)\.weight", r"up\1.0.weight"),
+        (r"^up(\d)", r"up_l\1"),
+        (r"^project2", "level3_C.conv"),
+        (r"^merge2", "combine_l2_l3"),
+        (r"^merge1", "conv"),
+    ],
     "dannet": [(r"^layers", "model"), (r"\.block\.", ".conv_block.")],
     "bimix": [(r"^convolutions\.(\d)", lambda m: f"e_conv{int(m[1]) + 1}")],
 }
@@ -70,7 +85,8 @@ def released_name(network: str, key: str) -> str:
     """The released name of one of our tensors.
 
     Args:
-        network: ``pspnet``, ``deeplab`` or ``refinenet``; ``dannet`` or ``bimix`` for the relighting network.
+        network: ``pspnet``, ``deeplab``, ``refinenet`` or ``espnet``; ``dannet`` or ``bimix`` for the
+            relighting network.
         key: of the network's state dict.
     """
     for pattern, replacement in RULES[network]:

@@ -27,19 +27,29 @@ class SourceModelConfig:
     """The network.
 
     Attributes:
-        segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
-        backbone: see ``models.resnet.BACKBONES``.
+        segmentation_network: ``pspnet``, ``deeplab``, ``refinenet``, ``ccnet`` or ``espnet``.
+        backbone: see ``models.resnet.BACKBONES``; None for ``espnet``, which has none to choose.
         network: further arguments of the network, such as ``output_stride``.
-        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads; PSPNet's deep stem
-            and first stage stay random), or None for random ones.
+        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads; the deep stem and
+            the first stage of PSPNet and CCNet stay random), or None for random ones.
         checkpoint: a checkpoint of the same network to start from, or None.
+
+    Raises:
+        ValueError: ``pretrained`` without ``backbone``.
     """
 
     segmentation_network: str
-    backbone: str
+    backbone: str | None
     network: dict[str, Any] = field(default_factory=dict)
     pretrained: str | None = None
     checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pretrained is not None and self.backbone is None:
+            raise ValueError(
+                "model.pretrained is for the ResNet that model.backbone names: name one, or set "
+                "model.pretrained to null (espnet has no ResNet)"
+            )
 
 
 @dataclass
@@ -47,7 +57,7 @@ class SourceLossConfig:
     """``cross-entropy + aux * cross-entropy of the second head``.
 
     Attributes:
-        aux: weight of the second head; RefineNet has none.
+        aux: weight of the second head; RefineNet and ESPNet have none.
         class_weights: weight of each class, or None for 1.
     """
 
@@ -61,7 +71,7 @@ class SourceMethod(Method):
     def __init__(self, model: SourceModelConfig, loss: SourceLossConfig, optimizer: OptimizerConfig) -> None:
         network = build_model(model.segmentation_network, backbone=model.backbone, **model.network)
         if model.pretrained is not None:
-            assert isinstance(network.encoder, ResNetStages)
+            assert isinstance(network.encoder, ResNetStages) and model.backbone is not None
             network.encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
         if model.checkpoint is not None:
             self.starts_from = load_weights(model.checkpoint, network)

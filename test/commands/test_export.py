@@ -43,6 +43,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "dannet pspnet": {"name": "dannet", "segmentation_network": "pspnet", "relighting": "none"},
     "dannet deeplab": {"name": "dannet", "segmentation_network": "deeplab", "relighting_width": 8},
     "bimix refinenet": {"name": "bimix", "width": 16},
+    "ccnet": {"name": "ccnet"},
+    "espnet": {"name": "espnet", "p": 1, "q": 1, "backbone": None},
 }
 SIZE = (45, 67)  # of programs for one size
 SIZES = [(1, 45, 67), (2, 64, 96), (3, 32, 32), (1, 33, 130)]  # number, height, width
@@ -54,6 +56,8 @@ CASES = [  # an export takes seconds: for one size, each network in one of the f
     ("dannet pspnet", "onnx", SIZE),
     ("dannet deeplab", "pt2", SIZE),
     ("bimix refinenet", "pt2", SIZE),
+    ("ccnet", "pt2", SIZE),
+    ("espnet", "onnx", SIZE),
 ]
 
 
@@ -68,7 +72,7 @@ FORMATS = ["onnx", "pt2"]
 @functools.cache
 def built(name: str) -> torch.nn.Module:
     """A tiny model that has learnt nothing, but whose batch norms and class weights do something."""
-    model = build_model(backbone="resnet10", **MODELS[name])
+    model = build_model(**{"backbone": "resnet10", **MODELS[name]})
     shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
     state = {key: torch.from_numpy(value) for key, value in reference_state_dict(shapes).items()}
     if "reweighting.weights" in state:

@@ -22,6 +22,7 @@ MODELS = [
     ("dannet", {"segmentation_network": "refinenet", "reweighting": "logits"}),
     ("bimix", {"segmentation_network": "refinenet", "width": 16}),
     ("bimix", {"segmentation_network": "deeplab", "backbone": "resnet50"}),
+    ("ccnet", {}),
 ]
 
 
@@ -47,6 +48,12 @@ def test_same_outputs_at_any_size(name: str, options: dict, fuse: bool) -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
     folded = inference_graph(model, fuse)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    check_outputs(folded, model)
+    assert not any(name.split(".")[-1] == "aux_head" for name, _ in folded.named_modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def check_outputs(folded: nn.Module, model: nn.Module) -> None:
     for size in ((65, 97), (70, 50), (32, 32)):
         image = torch.randn(2, 3, *size)
         for ours, expected in zip(folded(image), model(image), strict=True):
@@ -54,8 +61,21 @@ def test_same_outputs_at_any_size(name: str, options: dict, fuse: bool) -> None:
                 torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
             else:
                 assert ours == expected
-    assert not any(name.split(".")[-1] == "aux_head" for name, _ in folded.named_modules())
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("fuse", [False, pytest.param(True, marks=needs_onednn)])
+@pytest.mark.parametrize("normalisation", ["imagenet", "release"])
+@torch.no_grad()
+def test_same_outputs_where_batch_norms_follow_no_convolution(normalisation: str, fuse: bool) -> None:
+    """Of ESPNet's, those behind a single convolution are folded."""
+    torch.manual_seed(0)
+    model = random_statistics(build_model("espnet", p=1, q=1, normalisation=normalisation)).eval()
+    folded = inference_graph(model, fuse)
+    left = {name for name, layer in folded.named_modules() if isinstance(layer, nn.BatchNorm2d)}
+    pyramids = ("encoder.down2", "encoder.level2.0", "encoder.down3", "encoder.level3.0", "merge2.1")
+    joined = ("encoder.norm1", "encoder.norm2", "encoder.norm3", "merge2.0")
+    assert left == {*(f"{name}.norm.bn" for name in pyramids), *(f"{name}.bn" for name in joined)}
+    check_outputs(folded, model)
 
 
 def test_only_in_evaluation_mode() -> None:
