@@ -119,7 +119,7 @@ def test_commands_and_options_exist(page: str) -> None:
     for words in given_commands(page):
         name, *rest = [word.replace("METHOD", "egnet") for word in words]
         assert name in COMMANDS
-        depth = {"train": 1, "bench": 1}.get(name, 0) + (rest[:1] == ["train"])
+        depth = {"train": 1, "bench": 1, "import-weights": 1}.get(name, 0) + (rest[:1] == ["train"])
         options = [word.partition("=")[0] for word in rest if word.startswith("--")]
         if not options:
             continue
