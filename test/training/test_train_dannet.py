@@ -311,6 +311,32 @@ def test_synthetic_pairs() -> None:
     np.testing.assert_array_equal(pair["day"].permute(1, 2, 0), frame.day)
 
 
+def test_simulated_pairs(tmp_path: Path) -> None:
+    """Dark and bright of one street, aligned; each draw of an image is another night."""
+    for seed in range(2):
+        frame = StreetScene(seed).render(48, 64)
+        for kind, pixels in (("images", frame.day[..., ::-1]), ("labels", frame.label)):
+            (tmp_path / kind / "train").mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / kind / "train" / f"{seed}.png"), pixels)
+    config = pair_config(dataset="simulated", list="", split="train", crop=(48, 64), scale=(1.0, 1.0))
+    stream = PairStream(config, str(tmp_path), seed=1)
+    samples = [stream[index] for index in range(4)]
+    assert all(sample.keys() == {"day", "night"} for sample in samples)
+    night, day = (torch.stack([sample[name] for sample in samples]) for name in ("night", "day"))
+    assert night.mean() < day.mean() - 0.2
+    assert torch.equal(stream[3]["night"], samples[3]["night"])
+    days = [sample["day"] for sample in samples]
+    pairs = [(i, k) for i in range(2) for k in range(2, 4)]
+    again = [(i, k) for i, k in pairs if any(torch.equal(days[k], d) for d in (days[i], days[i].flip(2)))]
+    assert len(again) == 2  # each image once an epoch
+    for i, k in again:
+        night = samples[i]["night"]
+        assert not any(torch.equal(samples[k]["night"], each) for each in (night, night.flip(2)))
+    (tmp_path / "labels").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="labels"):
+        PairStream(config, str(tmp_path), seed=1)
+
+
 def test_misaligned_pairs(folder: Path) -> None:
     """The night stays, the day moves, each time otherwise."""
     crop = {"crop": (43, 57), "scale": (1.0, 1.0)}
@@ -334,7 +360,7 @@ def test_misalignment_is_bounded() -> None:
 
 
 def test_bad_pairs_are_named(folder: Path) -> None:
-    with pytest.raises(DataError, match="known are dark_zurich, folder, synthetic"):
+    with pytest.raises(DataError, match="known are dark_zurich, folder, synthetic, simulated"):
         PairStream(pair_config(dataset="acdc"), str(folder), seed=1)
     cv2.imwrite(str(folder / "day_1.png"), np.zeros((40, 64, 3), np.uint8))
     with pytest.raises(

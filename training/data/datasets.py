@@ -23,10 +23,13 @@ from night_seg_ros.common.files import read_file
 from night_seg_ros.common.images import read_image
 from night_seg_ros.training.data.label_files import DataError, detect_format, read_label
 from night_seg_ros.training.data.layouts import FileList, FolderLayout, find_files, has_images, match_files
+from night_seg_ros.training.data.night_simulation import NightSimulation
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.streets.street import HELD_OUT_SEEDS
 
 Sample = dict[str, Any]
+
+NIGHT_SEED = 11  # of the nights that models are scored on; no training draws from it
 
 SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
 
@@ -422,7 +425,25 @@ def held_out_streets(night: bool, limit: int | None = None) -> SyntheticStreets:
     return SyntheticStreets(night, len(seeds), first_seed=seeds.start)
 
 
-LabelledImages = LabelledFiles | SyntheticStreets
+class SimulatedNights(Dataset[Sample]):
+    """Labelled day images, turned to night: image i always to the same one.
+
+    Args:
+        images: by day.
+    """
+
+    def __init__(self, images: LabelledFiles) -> None:
+        self.images = images
+        self._simulation = NightSimulation(dusk=0.0)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        return to_night(self.images[index], self._simulation, np.random.default_rng((NIGHT_SEED, index)))
+
+
+LabelledImages = LabelledFiles | SyntheticStreets | SimulatedNights
 
 
 def open_labelled(name: str, root: str | Path, split: str) -> LabelledImages:
@@ -452,6 +473,12 @@ def to_sample(image: np.ndarray, label: np.ndarray | None, name: str) -> Sample:
     """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8, if it has one."""
     sample = {"image": to_image(image), "name": name}
     return sample if label is None else sample | {"label": tv_tensors.Mask(torch.from_numpy(label))}
+
+
+def to_night(sample: Sample, simulation: NightSimulation, rng: np.random.Generator) -> Sample:
+    """A labelled sample with its image turned to night."""
+    image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
+    return sample | {"image": to_image(simulation(image, sample["label"].numpy(), rng))}
 
 
 def to_image(image: np.ndarray) -> tv_tensors.Image:

@@ -19,9 +19,12 @@ from night_seg_ros.training.data.datasets import (
     SYNTHETIC,
     DataError,
     numbered_lines,
+    open_dataset,
     read_rgb,
     to_image,
+    to_night,
 )
+from night_seg_ros.training.data.night_simulation import NightSimulation
 from night_seg_ros.training.data.sampling import EpochLane
 from night_seg_ros.training.data.stream import DataConfig, TrainingStream
 from night_seg_ros.training.streets.scene import StreetScene
@@ -33,15 +36,19 @@ class PairConfig:
     """The pairs, and what of them the network sees.
 
     Attributes:
-        dataset: ``dark_zurich``, ``folder`` or ``synthetic``.
+        dataset: ``dark_zurich`` or ``folder``, which have a list of pairs; ``synthetic``, drawn streets;
+            ``simulated``, day images and the nights that are made of them.
         root: folder of the data set, relative to ``data.root``; unused by ``synthetic``.
-        list: file of the lines ``night,day``, relative to ``root``; unused by ``synthetic``.
+        list: file of the lines ``night,day``, relative to ``root``; unused by ``synthetic`` and
+            ``simulated``.
         misalignment: the day image is shifted by up to this share of its size, and scaled by up to this
             share, at random; 0 to leave it as it is.
         canvas: height and width in pixels that an image is scaled to fit, times a random factor of ``scale``.
         scale: see ``canvas``.
         crop: height and width in pixels; one crop and one flip for both images of a pair.
         size: height and width to which the crop is resized, or None to leave it.
+        day, split: of ``simulated``, the day images: a labelled data set of ``datasets.DATASETS``, and its
+            split. The labels serve the simulation alone, and may be a network's.
 
     Raises:
         ValueError: a side below 32 pixels (the light losses look at patches of 32), a range of ``scale`` that
@@ -56,6 +63,8 @@ class PairConfig:
     scale: tuple[float, float]
     crop: tuple[int, int]
     size: tuple[int, int] | None
+    day: str = "folder"
+    split: str = ""
 
     def __post_init__(self) -> None:
         for name in ("canvas", "crop", "size"):
@@ -144,6 +153,7 @@ class DarkZurichPairs(FolderPairs):
         return root / "rgb_anon" / (below if below.endswith(".png") else f"{below}_rgb_anon.png")
 
 
+SIMULATED = "simulated"
 FILE_PAIRS = {"dark_zurich": DarkZurichPairs, "folder": FolderPairs}
 
 
@@ -171,6 +181,34 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
             "night_label": tv_tensors.Mask(torch.from_numpy(frame.label)),
             "name": f"street_{index:06d}",
         }
+
+
+class SimulatedPairs(Dataset[dict[str, Any]]):
+    """Day images, of which ``PairStream`` makes the nights: each time another one.
+
+    Samples: ``day``, RGB (3, H, W) uint8, ``label`` (H, W) train ids, ``name``.
+
+    Args:
+        dataset: a key of ``DATASETS``.
+        root, split: of the data set.
+
+    Raises:
+        DataError: it can't be opened, or has no labels.
+    """
+
+    def __init__(self, dataset: str, root: str | Path, split: str) -> None:
+        self.images = open_dataset(dataset, root, split)
+        if not self.images.labelled:
+            raise DataError(
+                f"data.pairs: {root}, split {split!r}, has no labels: the night is made with them"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        sample = self.images[index]
+        return {"day": sample["image"], "label": sample["label"], "name": sample["name"]}
 
 
 def shifted(image: tv_tensors.Image, misalignment: float, rng: np.random.Generator) -> tv_tensors.Image:
@@ -209,13 +247,18 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         if config.dataset == SYNTHETIC:
             self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas)
             length, sizes = len(TRAINING_SEEDS), {config.canvas: "synthetic streets"}
+        elif config.dataset == SIMULATED:
+            simulated = SimulatedPairs(config.day, Path(root) / config.root, config.split)
+            self.pairs, length = simulated, len(simulated)
+            sizes = image_sizes([(image, image) for image, _ in simulated.images.pairs])
         elif config.dataset in FILE_PAIRS:
             folder = Path(root) / config.root
             files = FILE_PAIRS[config.dataset](folder, folder / config.list)
             self.pairs, length, sizes = files, len(files), image_sizes(files.pairs)
         else:
-            known = ", ".join([*FILE_PAIRS, SYNTHETIC])
+            known = ", ".join([*FILE_PAIRS, SYNTHETIC, SIMULATED])
             raise DataError(f"data.pairs: no data set {config.dataset!r}: known are {known}")
+        self.simulation = NightSimulation(dusk=0.0)
         self.seed = seed
         self.lane = EpochLane(0, length)
         self.config = config
@@ -242,6 +285,9 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         sample = self.pairs[self.lane.draw(index, (self.seed, 5)).image]
         del sample["name"]
         rng = np.random.default_rng((self.seed, 6, index))
+        if self.config.dataset == SIMULATED:
+            night = to_night({"image": sample["day"], "label": sample.pop("label")}, self.simulation, rng)
+            sample["night"] = night["image"]
         sample["day"] = shifted(sample["day"], self.config.misalignment, rng)
         size = self._scaled(sample["night"].shape[-2:], rng.uniform(*self.config.scale))
         with torch.random.fork_rng(devices=[]):

@@ -26,10 +26,11 @@ from night_seg_ros.training.data.datasets import (
     LabelledFiles,
     LabelledImages,
     Sample,
+    SimulatedNights,
     SyntheticStreets,
     held_out_streets,
     open_dataset,
-    to_sample,
+    to_night,
 )
 from night_seg_ros.training.data.night_simulation import NightSimulation
 from night_seg_ros.training.data.sampling import ClassLane, EpochLane, Lane, Schedule
@@ -85,7 +86,8 @@ class DataConfig:
     Attributes:
         root: folder that the sources' roots are relative to.
         train: the sources of the training images.
-        validation: the sources that are scored from time to time, whole; real images stay as they are.
+        validation: the sources that are scored from time to time, whole; with a ``night`` above 0, all of
+            them by night.
         batch_size: images per step, over all processes together.
         crop: height and width of the training crops in pixels.
         scale: images are scaled to fit ``canvas``, times a random factor from this range.
@@ -140,12 +142,15 @@ def build_files(config: SourceConfig, root: str) -> LabelledFiles:
 def build_validation(config: SourceConfig, root: str) -> LabelledImages:
     """The images that a source is scored on: for synthetic streets, scenes that no training sees.
 
+    With ``night`` above 0 all of them are by night: drawn so, or turned to night by ``NightSimulation``.
+
     Raises:
         DataError: see ``build_files``.
     """
     if config.dataset == SYNTHETIC:
         return held_out_streets(config.night > 0)
-    return build_files(config, root)
+    files = build_files(config, root)
+    return SimulatedNights(files) if config.night > 0 else files
 
 
 class TrainingStream(Dataset[dict[str, torch.Tensor]]):
@@ -215,9 +220,7 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         sample = self.datasets[draw.source][night][draw.image]
         _check_sizes(sample)
         if night and source.dataset != SYNTHETIC:
-            image = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
-            label = sample["label"].numpy()
-            sample = to_sample(self.night(image, label, rng), label, sample["name"])
+            sample = to_night(sample, self.night, rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
             image, label = self._scale(sample["image"], sample["label"])

@@ -149,7 +149,7 @@ def source_name(source: SourceConfig) -> str:
     if source.dataset == SYNTHETIC:
         return f"{SYNTHETIC}/{'night' if source.night > 0 else 'day'}"
     name = Path(source.root).name if source.dataset == "folder" else source.dataset
-    return f"{name}/{source.split}"
+    return f"{name}/{source.split}{'/night' if source.night > 0 else ''}"
 
 
 @contextmanager

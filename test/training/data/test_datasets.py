@@ -8,12 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from helpers.label_files import ENCODE, HEIGHT, WIDTH, colours, image, label_ids, save, train_ids
 
 from night_seg_ros.common.files import InputError
 from night_seg_ros.training.data.datasets import DATASETS, FolderDataset, open_dataset
 from night_seg_ros.training.data.label_files import DataError
 from night_seg_ros.training.data.pairs import DarkZurichPairs
+from night_seg_ros.training.data.stream import SourceConfig, build_validation
+from night_seg_ros.training.streets.scene import StreetScene
 
 
 def plant(root: Path, *files: str, content: str = "label ids") -> None:
@@ -369,3 +372,15 @@ def test_links_to_folders_are_followed_but_not_round(tmp_path: Path) -> None:
     found = [image.relative_to(root / "images" / "train") for image, _ in files.pairs]
     assert found == [Path("a/1.png"), Path("b/2.png")]
     assert not files.missing and not files.orphans
+
+
+def test_nights_to_score_on_stay_the_same(tmp_path: Path) -> None:
+    frame = StreetScene(3).render(48, 64)
+    for kind, pixels in (("images", frame.day), ("labels", frame.label)):
+        save(tmp_path / kind / "val" / "a.png", pixels)
+    day = build_validation(SourceConfig("folder", "", "val"), str(tmp_path))[0]
+    dark = SourceConfig("folder", "", "val", night=1.0)
+    night, again = (build_validation(dark, str(tmp_path))[0] for _ in range(2))
+    assert torch.equal(night["image"], again["image"]) and torch.equal(night["label"], day["label"])
+    sky = day["label"] == 10
+    assert night["image"][:, sky].float().mean() < 0.5 * day["image"][:, sky].float().mean()
