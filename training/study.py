@@ -35,7 +35,6 @@ from night_seg_ros.training.engine.recipe_command import (
     training_function,
 )
 from night_seg_ros.training.evaluation.evaluate import ReadAhead, evaluate
-from night_seg_ros.training.evaluation.score_charts import draw_miou, draw_study, draw_sweeps
 
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
 
@@ -92,6 +91,8 @@ def study(
         sweeps: by the name that table and plot show.
         device: for the scores: auto, cpu, cuda, cuda:1 ...
     """
+    from night_seg_ros.training.evaluation.score_charts import draw_miou, draw_study, draw_sweeps
+
     folder = Path(out)
     swept = {name: _swept(name, sweep, variants) for name, sweep in (sweeps or {}).items()}
     for more in swept.values():

@@ -11,17 +11,19 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
 
 from night_seg_ros.training.data.label_files import DataError, detect_format, read_file, read_label
 from night_seg_ros.training.data.layouts import FileList, Layout, find_files, has_images, match_files
 from night_seg_ros.training.streets.scene import StreetScene
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 Sample = dict[str, Any]
 
@@ -449,12 +451,16 @@ def open_labelled(name: str, root: str | Path, split: str) -> LabelledImages:
 
 def to_sample(image: np.ndarray, label: np.ndarray | None, name: str) -> Sample:
     """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8, if it has one."""
+    from torchvision import tv_tensors
+
     sample = {"image": to_image(image), "name": name}
     return sample if label is None else sample | {"label": tv_tensors.Mask(torch.from_numpy(label))}
 
 
 def to_image(image: np.ndarray) -> tv_tensors.Image:
     """Wrap an RGB image (H, W, 3) uint8."""
+    from torchvision import tv_tensors  # takes long to import, which commands that read no sample do without
+
     return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
 
 

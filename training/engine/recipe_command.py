@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import yaml
 from jsonargparse import ArgumentParser
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from night_seg_ros.common.files import write_bytes
 from night_seg_ros.training.data.datasets import DataError
@@ -101,6 +100,8 @@ def run_training(function: Callable[..., Engine], program: str, argv: list[str] 
     recipe = arguments.clone()
     del recipe["resume"]
     written = parser.dump(recipe)
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     try:
         _check_writable(out)
         if arguments.resume:
