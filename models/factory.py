@@ -11,10 +11,12 @@ from night_seg_ros.models.bimix import BiMix
 from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, DANNet
 from night_seg_ros.models.egnet import EGNet
 
-METHODS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet, "bimix": BiMix}
-"""The published methods, which nodes and commands know by name."""
-
-MODELS: dict[str, Callable[..., nn.Module]] = {**METHODS, **SEGMENTATION_NETWORKS}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "egnet": EGNet,
+    "dannet": DANNet,
+    "bimix": BiMix,
+    **SEGMENTATION_NETWORKS,
+}
 
 
 def build_model(

@@ -88,9 +88,13 @@ def residual_stage(block: Block, in_channels: int, planes: int, blocks: int, str
 
 
 def initialise(part: nn.Module) -> None:
-    """Draw the weights of all convolutions, for the ReLUs behind them (He et al., 2015; ``fan_out``)."""
+    """Draw the weights of all convolutions, for the ReLUs behind them (He et al., 2015; ``fan_out``).
+
+    On the device "meta", where ``load_model`` builds, there are none: torch would import its compiler for
+    them.
+    """
     for module in part.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 

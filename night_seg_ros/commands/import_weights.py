@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from night_seg_ros.models.checkpoint import import_released, save_checkpoint
-from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, TEST_STD
+from night_seg_ros.models.names import SEGMENTATION_NETWORKS
 
 INPUT_SIZE = (540, 960)  # height and width at which the authors test
 
@@ -14,6 +13,9 @@ INPUT_SIZE = (540, 960)  # height and width at which the authors test
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg import-weights``."""
     options = _parse(argv)
+    from night_seg_ros.models.checkpoint import import_released, save_checkpoint
+    from night_seg_ros.models.dannet import TEST_STD
+
     model = import_released(
         options.model, options.segmentation_network, options.segmentation, options.relighting
     )
@@ -27,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="night-seg import-weights", description=__doc__)
     parser.add_argument("model", choices=["dannet", "bimix"])
-    parser.add_argument("--segmentation-network", required=True, choices=list(SEGMENTATION_NETWORKS))
+    parser.add_argument("--segmentation-network", required=True, choices=SEGMENTATION_NETWORKS)
     parser.add_argument("--segmentation", required=True, metavar="FILE", help="the segmentation network's")
     parser.add_argument("--relighting", required=True, metavar="FILE", help="the relighting network's")
     parser.add_argument("--out", required=True, metavar="W.safetensors", help="checkpoint to write")

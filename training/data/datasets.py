@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from night_seg_ros.training.data.label_files import DataError, detect_format, read_file, read_label
 from night_seg_ros.training.data.layouts import FileList, Layout, find_files, has_images, match_files
+from night_seg_ros.training.data.names import SYNTHETIC
 from night_seg_ros.training.streets.scene import StreetScene
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Sample = dict[str, Any]
 
-SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
 SYNTHETIC_TRAINING = 100_000  # synthetic scenes for training, by seed; those after them are held out
 SYNTHETIC_HELD_OUT = 100
 

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from night_seg_ros.common.files import write_json
-from night_seg_ros.inference.engines.exported import TRUST_PT2, ExportedNetwork, load_network
+from night_seg_ros.inference.engines.exported import ExportedNetwork, load_network
 from night_seg_ros.inference.label_map import predict_labels
-from night_seg_ros.inference.options import add_weights_options, chosen_weights
+from night_seg_ros.inference.options import add_device_option, add_program_options, chosen_weights
 from night_seg_ros.inference.preprocess import (
     MIN_SIDE,
     InputSize,
@@ -321,8 +321,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description="Score a model on labelled images: --dataset NAME --root DIR --split SPLIT, "
         "--dataset synthetic --split night|day, or --images DIR --labels DIR.",
     )
-    add_weights_options(parser, "checkpoint (.safetensors) or exported program (.onnx, .pt2)")
-    parser.add_argument("--trust-pt2", action="store_true", help=TRUST_PT2)
+    add_program_options(parser)
     add_dataset_options(parser)
     parser.add_argument("--images", metavar="DIR", help="folder of images")
     parser.add_argument("--labels", metavar="DIR", help="folder of label PNGs of the same names")
@@ -341,7 +340,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--scales", type=float, nargs="+", default=[1.0], help="average over them, such as 0.75 1 1.25"
     )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    add_device_option(parser)
     parser.add_argument(
         "--precision", default="auto", choices=["auto", *PRECISIONS], help="auto: bf16 where it is fast"
     )
