@@ -22,7 +22,7 @@ from night_seg_ros.training.data import names as data_names
 CHECKOUT = Path(__file__).resolve().parents[1]
 # What costs a tenth of a second or more, and what only some files or outputs need.
 LARGE = {"torch", "torch._dynamo", "torchvision", "lightning", "jsonargparse", "tensorboard"}
-LARGE |= {"matplotlib", "onnx", "onnxruntime", "rosbags", "cv2"}
+LARGE |= {"matplotlib", "onnx", "onnxruntime", "rosbags", "cv2", "sympy"}
 
 # Prints which of the modules argv[1] were imported by the statements argv[2].
 PROBE = """
