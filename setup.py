@@ -82,6 +82,7 @@ setup(
             "onnxscript",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "setuptools<80",  # what colcon-core builds with, and what test_package.py therefore builds with
             "types-PyYAML",

@@ -14,11 +14,10 @@ from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, DANNet
 from night_seg_ros.models.egnet import EGNet
 from night_seg_ros.models.espnet import ESPNet
 
-METHODS: dict[str, Callable[..., nn.Module]] = {"egnet": EGNet, "dannet": DANNet, "bimix": BiMix}
-"""The published methods, which nodes and commands know by name."""
-
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    **METHODS,
+    "egnet": EGNet,
+    "dannet": DANNet,
+    "bimix": BiMix,
     **SEGMENTATION_NETWORKS,
     "ccnet": CCNet,
     "espnet": ESPNet,

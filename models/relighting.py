@@ -93,7 +93,8 @@ class CurveRelighting(nn.Module):
         sizes = [(3, width), *[(width, width)] * 3, *[(2 * width, width)] * 2, (2 * width, 3 * CURVES)]
         self.convolutions = nn.ModuleList(nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in sizes)
         for name, parameter in self.named_parameters():
-            nn.init.normal_(parameter, std=0.02 if name.endswith("weight") else 0.0)
+            if not parameter.is_meta:  # see ``residual.initialise``
+                nn.init.normal_(parameter, std=0.02 if name.endswith("weight") else 0.0)
 
     def forward(self, image: Tensor) -> Tensor:
         x = image

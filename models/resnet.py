@@ -1,4 +1,4 @@
-"""ResNet backbones, built of torchvision's blocks."""
+"""ResNet backbones: the stages of a ResNet as networks take them, and ImageNet weights for them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-BACKBONES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
+from night_seg_ros.models.residual import BasicBlock, Block, Bottleneck, initialise, residual_stage
+
+BACKBONES: dict[str, tuple[Block, list[int]]] = {
     "resnet10": (BasicBlock, [1, 1, 1, 1]),
     "resnet18": (BasicBlock, [2, 2, 2, 2]),
     "resnet34": (BasicBlock, [3, 4, 6, 3]),
@@ -19,6 +19,9 @@ BACKBONES: dict[str, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
     "resnet101": (Bottleneck, [3, 4, 23, 3]),
 }
 """Name -> (block, blocks per stage)."""
+
+PLANES = (64, 128, 256, 512)
+"""Channels in the blocks of each stage."""
 
 OUTPUT_STRIDES = (8, 16, 32)
 
@@ -63,22 +66,24 @@ class ResNetStages(nn.Module):
         if output_stride not in OUTPUT_STRIDES:
             raise ValueError(f"output_stride is {output_stride}; it must be 8, 16 or 32")
         block, layers = BACKBONES[backbone]
-        resnet = ResNet(block, layers)
+        self.out_channels = [planes * block.expansion for planes in PLANES]
+        # All of a ResNet is drawn, its classifier too, so that a seed gives the weights that it gives
+        # torchvision's.
+        stem, stages = _stem(3), _stages(block, layers)
+        nn.Linear(self.out_channels[-1], 1000)
+        initialise(nn.Sequential(stem))
+        initialise(stages)
         if deep_stem:
-            resnet.inplanes = 128
-            resnet.layer1 = resnet._make_layer(block, 64, layers[0])
+            stages[0] = residual_stage(block, 128, PLANES[0], layers[0], stride=1)
             stem = _deep_stem(in_channels)
-        else:
-            if in_channels != 3:
-                resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
-            stem = OrderedDict(conv1=resnet.conv1, bn1=resnet.bn1, relu=resnet.relu)
+        elif in_channels != 3:
+            stem = _stem(in_channels)
         pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=ceil_pool)
         self.stem = nn.Sequential(OrderedDict(**stem, maxpool=pool))
-        self.stages = nn.ModuleList([resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4])
-        self.out_channels = [64 * 2**i * block.expansion for i in range(4)]
-        if deep_stem or in_channels != 3:  # what ResNet has not initialised
-            _initialise(self.stem)
-            _initialise(self.stages[0])
+        self.stages = stages
+        if deep_stem or in_channels != 3:
+            initialise(self.stem)
+            initialise(self.stages[0])
         if stride_first:
             _move_strides(self.stages)
         self._dilate(output_stride, dilate_first)
@@ -125,10 +130,25 @@ class ResNetStages(nn.Module):
                 if strided and stride > output_stride:
                     module.stride = (1, 1)
                 if module.kernel_size == (3, 3):
-                    # The 3x3 ahead of a stage's strided convolution does not exist in torchvision's
-                    # blocks, so "not strided" always means "after the stride".
+                    # No block has a 3x3 ahead of its strided convolution, so "not strided" always means
+                    # "after the stride".
                     rate = before if strided and not dilate_first else dilation
                     module.dilation = module.padding = (rate, rate)
+
+
+def _stages(block: Block, layers: list[int]) -> nn.ModuleList:
+    """The four residual stages, behind a stem of 64 channels."""
+    stages, channels = nn.ModuleList(), 64
+    for planes, blocks in zip(PLANES, layers, strict=True):
+        stages.append(residual_stage(block, channels, planes, blocks, stride=1 if planes == PLANES[0] else 2))
+        channels = planes * block.expansion
+    return stages
+
+
+def _stem(in_channels: int) -> OrderedDict[str, nn.Module]:
+    """One 7x7 convolution of stride 2."""
+    convolution = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    return OrderedDict(conv1=convolution, bn1=nn.BatchNorm2d(64), relu=nn.ReLU(inplace=True))
 
 
 def _deep_stem(in_channels: int) -> OrderedDict[str, nn.Module]:
@@ -141,12 +161,6 @@ def _deep_stem(in_channels: int) -> OrderedDict[str, nn.Module]:
         parts[f"bn{i}"] = nn.BatchNorm2d(channels[i])
         parts[f"relu{i}"] = nn.ReLU(inplace=True)
     return parts
-
-
-def _initialise(part: nn.Module) -> None:
-    for module in part.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _move_strides(stages: nn.ModuleList) -> None:
@@ -187,7 +201,9 @@ def read_pretrained(source: str, backbone: str) -> dict[str, Tensor]:
     if source == "torchvision":
         if backbone == "resnet10":
             raise ValueError("torchvision has no weights for resnet10; give the path of a file")
-        weights = torchvision.models.get_model_weights(backbone)["DEFAULT"]
+        from torchvision.models import get_model_weights
+
+        weights = get_model_weights(backbone)["DEFAULT"]
         try:
             return dict(weights.get_state_dict(progress=True, check_hash=True))
         except (OSError, RuntimeError) as error:

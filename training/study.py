@@ -36,7 +36,6 @@ from night_seg_ros.training.engine.recipe_command import (
     training_function,
 )
 from night_seg_ros.training.evaluation.evaluate import ReadAhead, evaluate, respread
-from night_seg_ros.training.evaluation.score_charts import draw_miou, draw_study, draw_sweeps
 
 Scores = dict[str, dict[str, list[dict[str, Any]]]]  # by row and test, those of each seed
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
@@ -111,6 +110,8 @@ def study(
         rescored: by the name that the table shows.
         device: for the scores: auto, cpu, cuda, cuda:1 ...
     """
+    from night_seg_ros.training.evaluation.score_charts import draw_miou, draw_study, draw_sweeps
+
     folder = Path(out)
     rescored = rescored or {}
     swept = {name: _swept(name, sweep, variants) for name, sweep in (sweeps or {}).items()}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -397,6 +396,8 @@ def dannet_training(
 def announce_start(model: DANNetModelConfig, resume: bool) -> None:
     """Say so if a training starts from random weights, which adapts badly."""
     if model.checkpoint is None and model.pretrained is None and not resume:
+        from lightning.fabric.utilities.rank_zero import rank_zero_only
+
         rank_zero_only(print)("no model.checkpoint: the weights start at random", file=sys.stderr)
 
 

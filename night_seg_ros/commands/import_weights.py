@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from night_seg_ros.models.checkpoint import import_espnet, import_released, save_checkpoint
-from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS, TEST_STD
+from night_seg_ros.models.names import SEGMENTATION_NETWORKS
 from night_seg_ros.models.released import RULES
 
 # Height and width at which the authors test.
@@ -18,6 +17,10 @@ ESPNET_INPUT_SIZE = (512, 1024)
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg import-weights``."""
     options = _parse(argv)
+    # With torch, which --help does without.
+    from night_seg_ros.models.checkpoint import import_espnet, import_released, save_checkpoint
+    from night_seg_ros.models.dannet import TEST_STD
+
     metadata: dict[str, Any]
     if options.model == "espnet":
         model = import_espnet(options.segmentation)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.models.factory import METHODS
+from night_seg_ros.models import METHODS
 
 
 def add_weights_options(
@@ -24,7 +23,7 @@ def add_weights_options(
     group.add_argument(
         "--model",
         default="egnet",
-        choices=list(METHODS),
+        choices=METHODS,
         help="whose demonstration weights to take (default: egnet)",
     )
     group.add_argument("--weights", type=Path, metavar="FILE", help=f"{files} to take instead")
@@ -52,4 +51,6 @@ def chosen_weights(options: argparse.Namespace) -> Path:
     Raises:
         FileNotFoundError: no demonstration weights ship for this model.
     """
+    from night_seg_ros.models.checkpoint import demonstration_weights
+
     return options.weights or demonstration_weights(options.model)

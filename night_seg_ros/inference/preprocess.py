@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from night_seg_ros.inference.names import MIN_SIDE
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 
 InputSize = int | tuple[int, int] | None
 """Size at which a network sees an image: its shorter side in pixels (the shape is kept), an exact
 (height, width), or None for the image's own size."""
-
-MIN_SIDE = 32
 
 
 def choose_device(device: str) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from night_seg_ros.inference.options import add_device_option
-from night_seg_ros.inference.segmenter import PRECISIONS
 from night_seg_ros.media.sources import Images, Source, SourceError, SourceFrame
-from night_seg_ros.media.writers import CODECS, VideoFile
+from night_seg_ros.media.writers import VideoFile
 
 
 class Skipped:
@@ -33,25 +30,6 @@ class Skipped:
         return 1 if self.count else 0
 
 
-def parse_options(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
-    """Parse the command line with the parser's own arguments and those that all such commands have."""
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    add_device_option(parser)
-    parser.add_argument("--precision", default="auto", choices=["auto", *PRECISIONS])
-    parser.add_argument("--alpha", type=float, default=0.5, help="weight of the colours, 0..1 (default: 0.5)")
-    parser.add_argument(
-        "--codec",
-        default="mp4v",
-        choices=CODECS,
-        help="of videos; mp4v is fast, vp09 is slow but plays in browsers (default: mp4v)",
-    )
-    parser.add_argument("--topic", default="", help="image topic of a bag that has several")
-    options = parser.parse_args(argv)
-    if not 0 <= options.alpha <= 1:
-        parser.error(f"--alpha is {options.alpha}: give 0 to 1")
-    return options
-
-
 def write_results(
     sources: list[Source],
     out: Path,
@@ -68,7 +46,7 @@ def write_results(
         result: what the files show, as it stands in their names; see ``check_names``.
         write: writes the files of an image.
         draw: gives the picture of a frame of a video or bag, (H, W, 3) uint8 BGR.
-        codec: of the videos, see ``writers.CODECS``.
+        codec: of the videos, see ``options.CODECS``.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
 
     Returns:

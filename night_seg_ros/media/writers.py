@@ -10,10 +10,7 @@ import numpy as np
 
 from night_seg_ros.common.files import write_bytes
 from night_seg_ros.common.images import fit
-
-# What OpenCV's wheels can encode: vp09 plays in browsers too, but takes 0.1 s a frame and more; mp4v is
-# fast, for desktop players.
-CODECS = ("vp09", "mp4v")
+from night_seg_ros.media.options import CODECS
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from helpers.bag_files import drive, pictures
 from helpers.frame_commands import check_that_nothing_is_overwritten
 
 from night_seg_ros import cli
-from night_seg_ros.commands import compare
+from night_seg_ros.commands.comparison import Comparison, compare_files
 from night_seg_ros.inference.colours import overlay
 from night_seg_ros.inference.segmenter import Segmenter
 from night_seg_ros.media.sources import Images, SourceFrame, open_source
@@ -192,7 +192,7 @@ def test_video_and_bag_give_a_video(models: dict[str, Path], tmp_path: Path) -> 
     left = ["compare.json", "compare.md", "drive_compare.mp4", "recording_compare.mp4"]
     assert sorted(path.name for path in out.iterdir()) == left
     assert figures_in(out)["frames"] == 6
-    comparison = compare.Comparison({name: segmenter_of(path) for name, path in pair.items()})
+    comparison = Comparison({name: segmenter_of(path) for name, path in pair.items()})
     for name, rate in (("drive", 5), ("recording", 10)):
         source = open_source(out / f"{name}_compare.mp4")
         assert source.rate == pytest.approx(rate)
@@ -218,9 +218,9 @@ def test_nothing_of_a_frame_is_kept(models: dict[str, Path], tmp_path: Path) -> 
                 alive.append(sum(frame() is not None for frame in made))
 
     write_image(tmp_path / "frame.png", pictures(1)[0])
-    comparison = compare.Comparison({name: segmenter_of(path) for name, path in models.items()})
+    comparison = Comparison({name: segmenter_of(path) for name, path in models.items()})
     source = Endless(tmp_path / "frame.png")
-    compare.compare_files([source], comparison, tmp_path / "out", on_error=pytest.fail)
+    compare_files([source], comparison, tmp_path / "out", on_error=pytest.fail)
     assert comparison.figures()["frames"] == len(alive) == 10
     assert max(alive) <= 1
 

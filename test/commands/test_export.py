@@ -23,7 +23,7 @@ from helpers.reference_weights import reference_state_dict
 from torch.nn import functional as F
 
 from night_seg_ros import Segmenter, cli
-from night_seg_ros.commands import export as export_command
+from night_seg_ros.commands import checked_export
 from night_seg_ros.commands.export_check import CheckFrame, compare, judge
 from night_seg_ros.inference import exporting
 from night_seg_ros.inference.engines.exported import ExportedNetwork, load_network
@@ -283,7 +283,7 @@ def test_another_program_is_not_kept(
             model.get_parameter(part)[0] += 2.0
         export_model(path, file_format, model, *rest, **how)
 
-    monkeypatch.setattr(export_command, "export_model", sabotaged)
+    monkeypatch.setattr(checked_export, "export_model", sabotaged)
     out = tmp_path / "out" / "model.pt2"
     out.parent.mkdir()
     out.write_bytes(b"of yesterday")

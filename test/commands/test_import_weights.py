@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from night_seg_ros.cli import main
-from night_seg_ros.models.dannet import SEGMENTATION_NETWORKS
-from night_seg_ros.models.pspnet import PSPNet
+from night_seg_ros.commands import import_weights
+from night_seg_ros.models.names import SEGMENTATION_NETWORKS
 
 
 def test_a_network_of_which_nothing_was_published_is_no_choice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(SEGMENTATION_NETWORKS, "ours", PSPNet)
+    monkeypatch.setattr(import_weights, "SEGMENTATION_NETWORKS", (*SEGMENTATION_NETWORKS, "ours"))
     files = ["--segmentation=a.pth", "--relighting=b.pth", "--out=c.safetensors"]
     with pytest.raises(SystemExit) as stop:
         main(["import-weights", "dannet", "--segmentation-network=ours", *files])

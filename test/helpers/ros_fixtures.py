@@ -9,20 +9,24 @@ from collections.abc import Iterator
 import pytest
 
 DOMAINS = 100  # Fast DDS can have 232, but the ports of the last ones are those of outgoing connections
-LOCK_PORT = 17300
+FIRST_PORT, PORTS = (
+    7410,
+    250,
+)  # of the first participant in domain 0, and from a domain to the next: DDSI-RTPS
 
 
 @pytest.fixture(scope="session")
 def ros_domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A ROS domain id that no other test run on this machine has; child processes inherit it.
+    """A ROS domain id that no other test process on this machine has; child processes inherit it.
 
-    Ask for it before rclpy.init(). It is taken by listening on a port of its own.
+    Ask for it before rclpy.init(). It is taken by holding the port of the domain's first participant, so that
+    ``free_domain`` does not choose it either; participants then start with the second one's.
     """
-    with socket.socket() as lock, pytest.MonkeyPatch.context() as patch:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lock, pytest.MonkeyPatch.context() as patch:
         for attempt in range(DOMAINS):
             domain = 1 + (os.getpid() + attempt) % DOMAINS
             try:
-                lock.bind(("127.0.0.1", LOCK_PORT + domain))
+                lock.bind(("", FIRST_PORT + PORTS * domain))
                 break
             except OSError:
                 continue

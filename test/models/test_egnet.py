@@ -9,13 +9,12 @@ import pytest
 import torch
 import torchvision
 from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from night_seg_ros.models import build_model
 from night_seg_ros.models.egnet import ExposureGuidance
 from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import BACKBONES, ResNetStages, read_pretrained
+from night_seg_ros.models.resnet import ResNetStages, read_pretrained
 from night_seg_ros.training.losses.supervised import EGNetLoss, cross_entropy
 
 
@@ -158,9 +157,7 @@ def test_loss_of_ignored_pixels_only_is_zero() -> None:
 def test_pretrained_weights_reach_both_streams() -> None:
     torch.manual_seed(0)
     model = build_model("egnet", backbone="resnet18")
-    block, layers = BACKBONES["resnet18"]
-    assert block is BasicBlock
-    weights = ResNet(block, layers).state_dict()
+    weights = torchvision.models.resnet18().state_dict()
     model.load_backbone(weights)
     for stream in (model.segmentation_stages, model.exposure_stages):
         torch.testing.assert_close(stream[2][1].conv2.weight, weights["layer4.1.conv2.weight"])

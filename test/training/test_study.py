@@ -61,6 +61,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def studied(folder: Path) -> Path:
+    """The folder of runs and results that the study leaves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(CONFIG.parent))
+        assert main(["study", "--config", str(folder / "study.yaml"), "--data_root", str(folder)]) == 0
+    return folder / "out"
+
+
 def write_study(folder: Path, own: Path, recipe: dict[str, Any], values: dict[str, Any]) -> list[str]:
     """A study in a folder of its own, with other values than that of ``folder``; its command."""
     (own / "base.yaml").write_text(yaml.safe_dump(recipe))
@@ -72,15 +81,10 @@ def write_study(folder: Path, own: Path, recipe: dict[str, Any], values: dict[st
     ]
 
 
-def test_study_from_training_to_plot(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
+def test_study_from_training_to_plot(folder: Path, studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["study", "--config", str(folder / "study.yaml"), "--data_root", str(folder)]
-    assert main(argv) == 0
-    out = folder / "out"
+    out = studied
     table = (out / "results.md").read_text()
-    assert table in capsys.readouterr().out
     results = json.loads((out / "results.json").read_text())
     assert set(results) == {"full", "by sum"}
     for name in results:
@@ -97,12 +101,14 @@ def test_study_from_training_to_plot(
     # The second time, nothing is trained or scored again.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*") if "seed3" in path.parts}
     assert main(argv) == 0
+    assert table in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
     # Another test of the same name is another score.
     kept = json.loads((out / "full" / "seed3" / "scores.json").read_text())["streets"]["scores"]
     values = yaml.safe_load((folder / "study.yaml").read_text())
     values["tests"]["streets"] = {"dataset": "synthetic", "night": 1.0}
+    del values["variants"]["by sum"]
     (folder / "other.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     assert main(["study", "--config", str(folder / "other.yaml"), *argv[3:]]) == 0
     results = json.loads((out / "results.json").read_text())
@@ -220,7 +226,11 @@ def test_a_failed_training_is_named(folder: Path, tmp_path: Path, capsys: pytest
 
 
 def test_variants_that_start_from_another(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    studied: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
     recipe = yaml.safe_load((folder / "base.yaml").read_text())
@@ -231,6 +241,7 @@ def test_variants_that_start_from_another(
     }
     argv = write_study(folder, tmp_path, recipe, {"variants": variants})
     out = tmp_path / "out"
+    shutil.copytree(studied / "full", out / "first")  # a run of the same recipe
     assert main(argv) == 0
     first, second = (out / name / "seed3" / "model.safetensors" for name in ("first", "second"))
     began_with = load_model(second)[1]["starts_from"]
@@ -252,7 +263,11 @@ def test_variants_that_start_from_another(
 
 
 def test_a_sweep_adds_its_rows_and_a_plot(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    studied: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CONFIG.parent))
     recipe = yaml.safe_load((folder / "base.yaml").read_text())
@@ -262,6 +277,7 @@ def test_a_sweep_adds_its_rows_and_a_plot(
     }
     argv = write_study(folder, tmp_path, recipe, values)
     out = tmp_path / "out"
+    shutil.copytree(studied / "full", out / "full")  # a run of the same recipe
     assert main(argv) == 0
     results = json.loads((out / "results.json").read_text())
     assert set(results) == {"full", "beta = 0", "beta = 1.5"}

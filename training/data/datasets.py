@@ -11,27 +11,28 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
 
 from night_seg_ros.common.files import read_file
 from night_seg_ros.common.images import read_image
 from night_seg_ros.training.data.label_files import DataError, detect_format, read_label
 from night_seg_ros.training.data.layouts import FileList, FolderLayout, find_files, has_images, match_files
+from night_seg_ros.training.data.names import SYNTHETIC
 from night_seg_ros.training.data.night_simulation import NightSimulation
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.streets.street import HELD_OUT_SEEDS
 
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
+
 Sample = dict[str, Any]
 
 NIGHT_SEED = 11  # of the nights that models are scored on; no training draws from it
-
-SYNTHETIC = "synthetic"  # the name of the drawn streets, which are no files and not in DATASETS
 
 
 class LabelledFiles(Dataset[Sample]):
@@ -471,6 +472,8 @@ def open_labelled(name: str, root: str | Path, split: str) -> LabelledImages:
 
 def to_sample(image: np.ndarray, label: np.ndarray | None, name: str) -> Sample:
     """Wrap an RGB image (H, W, 3) uint8 and its label (H, W) uint8, if it has one."""
+    from torchvision import tv_tensors
+
     sample = {"image": to_image(image), "name": name}
     return sample if label is None else sample | {"label": tv_tensors.Mask(torch.from_numpy(label))}
 
@@ -483,6 +486,8 @@ def to_night(sample: Sample, simulation: NightSimulation, rng: np.random.Generat
 
 def to_image(image: np.ndarray) -> tv_tensors.Image:
     """Wrap an RGB image (H, W, 3) uint8."""
+    from torchvision import tv_tensors  # takes long to import, which commands that read no sample do without
+
     return tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from night_seg_ros.training.data.datasets import DATASETS, SYNTHETIC
+from night_seg_ros.training.data.names import DATASETS, SYNTHETIC
 
 
 def add_dataset_options(parser: argparse.ArgumentParser) -> None:

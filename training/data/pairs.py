@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from night_seg_ros.common.images import read_size
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
@@ -173,6 +171,8 @@ class SyntheticPairs(Dataset[dict[str, Any]]):
         return len(TRAINING_SEEDS)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        from torchvision import tv_tensors
+
         frame = StreetScene(index).render(*self.size)
         assert frame.day is not None and frame.night is not None
         return {
@@ -211,7 +211,7 @@ class SimulatedPairs(Dataset[dict[str, Any]]):
         return {"day": sample["image"], "label": sample["label"], "name": sample["name"]}
 
 
-def shifted(image: tv_tensors.Image, misalignment: float, rng: np.random.Generator) -> tv_tensors.Image:
+def shifted(image: torch.Tensor, misalignment: float, rng: np.random.Generator) -> torch.Tensor:
     """The view of a camera that stood and looked a little differently; borders are mirrored.
 
     Args:
@@ -244,6 +244,9 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(self, config: PairConfig, root: str, seed: int) -> None:
+        from torchvision import tv_tensors
+        from torchvision.transforms import v2
+
         if config.dataset == SYNTHETIC:
             self.pairs: Dataset[dict[str, Any]] = SyntheticPairs(*config.canvas)
             length, sizes = len(TRAINING_SEEDS), {config.canvas: "synthetic streets"}
@@ -282,6 +285,8 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         )
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        from torchvision.transforms import v2
+
         sample = self.pairs[self.lane.draw(index, (self.seed, 5)).image]
         del sample["name"]
         rng = np.random.default_rng((self.seed, 6, index))

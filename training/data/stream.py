@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from night_seg_ros.common.workers import leave_interrupts
 from night_seg_ros.models.classes import IGNORE, IMAGENET_MEAN, IMAGENET_STD
@@ -169,6 +167,9 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(self, config: DataConfig, seed: int, cache: str | Path) -> None:
+        from torchvision import tv_tensors
+        from torchvision.transforms import v2
+
         self.seed = seed
         self.sources = config.train
         _check_sources(config.train)
@@ -227,15 +228,17 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
             image, label = self.finish(*self._cut(image, label, draw.wanted))
         return {"image": image.as_subclass(torch.Tensor), "label": label.as_subclass(torch.Tensor)}
 
-    def _scale(self, image: tv_tensors.Image, label: tv_tensors.Mask) -> Any:
+    def _scale(self, image: torch.Tensor, label: torch.Tensor) -> Any:
         """Fit the canvas, times a random factor. (v2.ScaleJitter swaps the canvas's height and width.)"""
+        from torchvision.transforms.v2.functional import resize
+
         height, width = label.shape
         fit = min(self.canvas[0] / height, self.canvas[1] / width)
         factor = fit * torch.empty(()).uniform_(*self.factors).item()
         size = [max(1, round(height * factor)), max(1, round(width * factor))]
-        return v2.functional.resize(image, size, antialias=True), v2.functional.resize(label, size)
+        return resize(image, size, antialias=True), resize(label, size)
 
-    def _cut(self, image: tv_tensors.Image, label: tv_tensors.Mask, wanted: int | None) -> Any:
+    def _cut(self, image: torch.Tensor, label: torch.Tensor, wanted: int | None) -> Any:
         """A random crop; after some tries one that holds the class that is wanted, if any is."""
         for _ in range(1 if wanted is None else CROP_TRIES):
             crop = self.crop(image, label)

@@ -20,9 +20,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import TensorBoardLogger
-from lightning.fabric.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
@@ -39,7 +36,7 @@ from night_seg_ros.training.data.stream import (
     build_validation,
     training_loader,
 )
-from night_seg_ros.training.engine.launchers import launched_processes
+from night_seg_ros.training.engine.launchers import launched_processes, rank_zero_first
 from night_seg_ros.training.engine.optimization import ScheduleConfig, moving_average, poly_factor
 from night_seg_ros.training.engine.snapshots import Snapshots
 from night_seg_ros.training.evaluation.evaluate import evaluate
@@ -152,22 +149,6 @@ def source_name(source: SourceConfig) -> str:
     return f"{name}/{source.split}{'/night' if source.night > 0 else ''}"
 
 
-@contextmanager
-def rank_zero_first(fabric: Fabric) -> Iterator[None]:
-    """Rank 0 goes first, the others follow, also if it fails: then each meets the error and can report it.
-
-    Fabric's own context lets the error out at once, and the others break down in its barrier.
-    """
-    failure: Exception | None = None
-    with fabric.rank_zero_first():
-        try:
-            yield
-        except Exception as error:
-            failure = error
-    if failure is not None:
-        raise failure
-
-
 class Engine:
     """Trains a method to the end of its schedule, or until Ctrl-C.
 
@@ -189,6 +170,11 @@ class Engine:
     def __init__(
         self, method: Method, data: DataConfig, schedule: ScheduleConfig, run: RunConfig, *, resume: bool
     ) -> None:
+        # Imported when a run begins: it takes longer than all else that ``--help`` needs.
+        from lightning.fabric import Fabric
+        from lightning.fabric.loggers import TensorBoardLogger
+        from lightning.fabric.strategies import DDPStrategy
+
         method.check_data(data)
         self.method, self.data, self.schedule, self.run = method, data, schedule, run
         self.out = Path(run.out)

@@ -1,10 +1,14 @@
-"""How many processes take part in a training run."""
+"""How many processes take part in a training run, and in what order they do a thing."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 def launched_processes(devices: int, nodes: int) -> tuple[int, int]:
@@ -13,6 +17,8 @@ def launched_processes(devices: int, nodes: int) -> tuple[int, int]:
     Raises:
         ValueError: a Slurm job whose processes per machine are not told.
     """
+    from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
     if TorchElasticEnvironment.detect():
         per_machine = int(os.environ["LOCAL_WORLD_SIZE"])
         return per_machine, int(os.environ["WORLD_SIZE"]) // per_machine
@@ -25,3 +31,19 @@ def launched_processes(devices: int, nodes: int) -> tuple[int, int]:
             )
         return per_machine, machines
     return devices, nodes
+
+
+@contextmanager
+def rank_zero_first(fabric: Fabric) -> Iterator[None]:
+    """Rank 0 goes first, the others follow, also if it fails: then each meets the error and can report it.
+
+    Fabric's own context lets the error out at once, and the others break down in its barrier.
+    """
+    failure: Exception | None = None
+    with fabric.rank_zero_first():
+        try:
+            yield
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.utils import make_grid
 
 from night_seg_ros.models.classes import COLOUR_TABLE, IMAGENET_MEAN, IMAGENET_STD
 
@@ -31,6 +30,8 @@ def exposure_picture(exposure: Tensor) -> Tensor:
 
 def side_by_side(*columns: Tensor) -> Tensor:
     """Lay batches (N, 3, h, w) uint8 beside one another, a row per image, at the size of the first."""
+    from torchvision.utils import make_grid
+
     size = columns[0].shape[-2:]
     same = [F.interpolate(c, size=size, mode="nearest") for c in columns]
     tiles = torch.stack(same, dim=1).flatten(0, 1)

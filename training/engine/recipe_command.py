@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace, get_loader
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from night_seg_ros.common.files import InputError, write_bytes
 from night_seg_ros.training.engine.engine import Engine, Method
@@ -103,6 +102,8 @@ def run_training(function: Callable[..., Engine], program: str, argv: list[str] 
     recipe = arguments.clone()
     del recipe["resume"]
     written = parser.dump(recipe)
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     try:
         _check_writable(out)
         if arguments.resume:

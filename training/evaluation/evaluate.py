@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import resize
 from tqdm import tqdm
 
 from night_seg_ros.common.files import write_json
@@ -42,7 +41,6 @@ from night_seg_ros.training.data.datasets import (
 )
 from night_seg_ros.training.data.options import add_dataset_options, check_input_options
 from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
-from night_seg_ros.training.evaluation.score_charts import draw_comparison, draw_ef1
 from night_seg_ros.training.losses.supervised import upsample
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -155,6 +153,8 @@ def value_channel(rgb: Tensor, size: tuple[int, int]) -> Tensor:
         (N, H, W) uint8, 0..255 = 0..1.
     """
     if _size(rgb) != size:
+        from torchvision.transforms.v2.functional import resize
+
         rgb = resize(rgb, list(size), antialias=True)
     return rgb.amax(dim=1)
 
@@ -262,6 +262,8 @@ def draw_worst(
         device: of the model.
         how: as for ``segment``.
     """
+    from night_seg_ros.training.evaluation.score_charts import draw_comparison
+
     for old in folder.glob("worst_[0-9]*_*.png"):
         old.unlink()
     for rank, (number, accuracy) in enumerate(tqdm(worst, "draw", unit="image"), start=1):
@@ -302,6 +304,8 @@ def respread(model: nn.Module, std: float | None, average: float | None) -> None
 def main(argv: list[str] | None = None) -> int:
     """Entry of ``night-seg evaluate``."""
     options = _parse(argv)
+    if options.charts:
+        from night_seg_ros.training.evaluation.score_charts import draw_ef1  # what is missing shows at once
     test_time = TestTime(options.sliding_window, tuple(options.scales), options.flip)
     dataset, name = _open(options)
     weights = chosen_weights(options)

@@ -7,10 +7,10 @@ before them they cost next to nothing. oneDNN can do that; PyTorch has it as ope
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
 
 _EXAMPLE = (2, 3, 97, 161)  # image batch at which no two shapes are equal by chance
@@ -51,9 +51,19 @@ class FusedConvolution(nn.Module):
         return result
 
 
+class _Shapes(fx.Interpreter):
+    """Notes the shape of each tensor. (torch's ``ShapeProp`` imports SymPy, which takes half a second.)"""
+
+    def run_node(self, node: fx.Node) -> Any:
+        value = super().run_node(node)
+        if isinstance(value, Tensor):
+            node.meta["shape"] = value.shape
+        return value
+
+
 def fuse_convolutions(traced: fx.GraphModule) -> None:
     """Fuse convolution, sum and ReLU wherever nothing else needs what lies between them."""
-    ShapeProp(traced).propagate(torch.zeros(_EXAMPLE))
+    _Shapes(traced).run(torch.zeros(_EXAMPLE))
     for node in list(traced.graph.nodes):
         convolution = _module(traced, node)
         if not isinstance(convolution, nn.Conv2d) or not _can_hold(convolution):
@@ -104,5 +114,5 @@ def _other_term(node: fx.Node, term: fx.Node) -> fx.Node | None:
     others = [each for each in node.args if each is not term]
     if len(others) != 1 or not isinstance(others[0], fx.Node):
         return None
-    shapes = [each.meta["tensor_meta"].shape for each in (term, others[0]) if "tensor_meta" in each.meta]
+    shapes = [each.meta["shape"] for each in (term, others[0]) if "shape" in each.meta]
     return others[0] if len(shapes) == 2 and shapes[0] == shapes[1] else None

@@ -36,8 +36,6 @@ OUTPUTS = ("logits", "exposure", "relit")
 PT2_HEADER = f"{HEADER}.json"
 """Name of the header among the extra files of a PT2 file."""
 
-"""Help of the option ``--trust-pt2`` of commands that take weights."""
-
 Program = tuple[Callable[[Tensor], list[Tensor]], dict[str, Any], torch.device]
 """What ``ExportedNetwork`` is made of."""
 
