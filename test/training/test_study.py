@@ -145,7 +145,6 @@ def test_ctrl_c_stops_the_training_after_its_step(folder: Path, tmp_path: Path) 
         while not list(run.glob("logs/events*")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.1)
-        time.sleep(2)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 130
     finally:

@@ -174,7 +174,6 @@ def test_ctrl_c_in_a_real_process_keeps_the_state(streets: Path, tmp_path: Path)
     )
     while not list(out.glob("logs/events*")) and process.poll() is None:
         time.sleep(0.2)
-    time.sleep(2)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
