@@ -1,8 +1,8 @@
 """EfficientNet-Lite backbones, cut into the parts that networks are put together from.
 
-Source: M. Tan, Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019;
-Lite is its version without squeeze-and-excitation, with ReLU6, for small devices. Names of tensors are those of
-timm's ``tf_efficientnet_lite0`` and ``2``; strided convolutions pad as TensorFlow's do.
+Source: M. Tan, Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML
+2019; Lite is its version without squeeze-and-excitation, with ReLU6, for small devices. Names of tensors are
+those of timm's ``tf_efficientnet_lite0`` and ``2``; strided convolutions pad as TensorFlow's do.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ SCALES = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite2": (1.1, 1.2)}
 """Name -> how many times as wide and as deep as ``STAGES``."""
 
 PARTS = ((1,), (2,), (3, 4), (5, 6))
-"""Which of ``STAGES`` make up the four stages that networks know, at strides 4, 8, 16 and 32; the first one is part
-of the stem."""
+"""Which of ``STAGES`` make up the four stages that networks know, at strides 4, 8, 16 and 32; the first is
+part of the stem."""
 
 
 class SamePadding(nn.Module):
-    """Zeros around an image, such that a convolution of stride 2 gives ceil(H/2) x ceil(W/2), as TensorFlow pads.
+    """Zeros around an image, so that a convolution of stride 2 gives ceil(H/2) x ceil(W/2), as in TensorFlow.
 
     An odd number of zeros has one more below and to the right.
 
@@ -90,7 +90,7 @@ class InvertedResidual(nn.Module):
             ("conv_dw", "bn1", "conv_pw", "bn2") if expansion == 1 else ("conv_dw", "bn2", "conv_pwl", "bn3")
         )
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        if expansion > 1:
+        if expands:
             layers["conv_pw"] = nn.Conv2d(in_channels, wide, 1, bias=False)
             layers["bn1"] = nn.BatchNorm2d(wide, EPSILON)
             layers["act1"] = nn.ReLU6(inplace=True)
