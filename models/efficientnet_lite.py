@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from night_seg_ros.models.loading import load_part
+
 EPSILON = 1e-3  # of the batch norms, as in the published weights
 
 
@@ -84,6 +86,7 @@ class InvertedResidual(nn.Module):
         self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int, dilation: int = 1
     ) -> None:
         super().__init__()
+        expands = expansion > 1
         wide = expansion * in_channels
         padding = dilation * (kernel // 2)
         names = (
@@ -183,6 +186,23 @@ class EfficientNetLiteStages(nn.Module):
             features = stage(features)
             levels.append(features)
         return levels
+
+    def load_pretrained(self, weights: dict[str, Tensor]) -> None:
+        """Start from weights under timm's names.
+
+        Raises:
+            ValueError: a key is missing or misshapen; the message names it.
+        """
+        load_part(self.stem, weights, "")
+        for stage, prefix in zip(self.stages, self.stage_prefixes, strict=True):
+            load_part(stage, weights, prefix)
+
+    def published_names(self) -> list[str]:
+        """timm's names of all tensors, in the order of every published file."""
+        names = list(self.stem.state_dict())
+        for stage, prefix in zip(self.stages, self.stage_prefixes, strict=True):
+            names += [prefix + key for key in stage.state_dict()]
+        return names
 
 
 def _scaled(stage: _Stage, width: float, depth: float, fixed_depth: bool) -> _Stage:
