@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from night_seg_ros.models.encoder import build_encoder
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages
 
 
 class CrissCrossAttention(nn.Module):
@@ -49,7 +49,7 @@ class CCNet(nn.Module):
     """CCNet with an auxiliary head on stage 3.
 
     Args:
-        backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
+        backbone: see ``encoder.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         output_stride: 8 (the paper's), 16 or 32, the stride of the logits.
         recurrence: how often the attention is applied, with the same weights; from 2 (the paper's) on, every
@@ -67,7 +67,7 @@ class CCNet(nn.Module):
         recurrence: int = 2,
     ) -> None:
         super().__init__()
-        self.encoder = ResNetStages(
+        self.encoder = build_encoder(
             backbone, output_stride, deep_stem=True, dilate_first=True, ceil_pool=True
         )
         _, _, third, fourth = self.encoder.out_channels

@@ -126,7 +126,7 @@ class DANNet(nn.Module):
     """Relights an image, then segments it. In evaluation mode the logits are re-weighted by class.
 
     Args:
-        backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
+        backbone: see ``encoder.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
         relighting: ``residual`` (the paper's), ``curves`` (Bi-Mix's), or ``none`` for an image that is

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from night_seg_ros.models.encoder import build_encoder
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages
 
 RATES = (6, 12, 18, 24)
 
@@ -37,7 +37,7 @@ class DeepLab(nn.Module):
     """DeepLab-v2 with a second head on stage 3.
 
     Args:
-        backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
+        backbone: see ``encoder.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         output_stride: 8 (the paper's), 16 or 32, the stride of the logits.
         rates: of the dilated convolutions that are added up. The network in DANNet's release has weights
@@ -55,7 +55,7 @@ class DeepLab(nn.Module):
         rates: Sequence[int] = RATES,
     ) -> None:
         super().__init__()
-        self.encoder = ResNetStages(
+        self.encoder = build_encoder(
             backbone, output_stride, stride_first=True, dilate_first=True, ceil_pool=True
         )
         _, _, third, fourth = self.encoder.out_channels

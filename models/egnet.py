@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from night_seg_ros.models.encoder import build_encoder
 from night_seg_ros.models.exposure import ExposureMap
+from night_seg_ros.models.fusion import FusionDecoder
+from night_seg_ros.models.loading import load_part
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.pooling import region_means
-from night_seg_ros.models.resnet import ResNetStages, load_part
 
+DECODER_LEVELS = {4: 0, 8: 1}  # which scale of the encoder has a stride
 Guidance = Literal["attention", "concat", "sum", "none"]
 Exposure = Literal["stream", "input", "attention_map", "none"]
 
@@ -92,6 +95,13 @@ class SumGuidance(nn.Module):
         return self.w1 * segmentation + self.w2 * exposure
 
 
+class LastScale(nn.Module):
+    """No decoder: the coarsest scale as it is."""
+
+    def forward(self, scales: list[Tensor]) -> Tensor:
+        return scales[-1]
+
+
 class NoGuidance(nn.Module):
     """The segmentation features as they are (ablation)."""
 
@@ -107,7 +117,7 @@ class EGNet(nn.Module):
     ``exposure`` choose the paper's ablations.
 
     Args:
-        backbone: ``resnet10``, ``resnet18``, ``resnet34``, ``resnet50`` or ``resnet101`` (the paper's).
+        backbone: a name in ``encoder.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         output_stride: 8, 16 or 32, the stride of the logits.
         w1, w2: weights of Eq. 1.
@@ -116,6 +126,9 @@ class EGNet(nn.Module):
         exposure: what is known of it: ``stream`` (learned), ``attention_map`` (the V channel in place of
             ``W_r``), ``input`` (the V channel as a fourth input channel, no guidance) or ``none`` (no
             guidance).
+        decoder_width: channels of a ``FusionDecoder`` between the segmentation stream and its output layer,
+            and four times those of one in the exposure stream; 0 for none, as in the paper.
+        decoder_stride: 4 or 8, the stride of its result, and so of the logits.
 
     Shape: normalised RGB (N, 3, H, W), H and W from 32 up ->
         ``SegmentationOutput`` with logits (N, num_classes, ceil(H/s), ceil(W/s)) and
@@ -134,41 +147,52 @@ class EGNet(nn.Module):
         w2: float = 0.3,
         guidance: Guidance = "attention",
         exposure: Exposure = "stream",
+        decoder_width: int = 0,
+        decoder_stride: int = 8,
     ) -> None:
         super().__init__()
         _check_combination(guidance, exposure)
         self.exposure = exposure
-        segmentation = ResNetStages(backbone, output_stride, in_channels=4 if exposure == "input" else 3)
+        segmentation = build_encoder(backbone, output_stride, in_channels=4 if exposure == "input" else 3)
         channels = segmentation.out_channels
         self.stem = segmentation.stem
         self.stage1 = segmentation.stages[0]
+        self._stage_prefixes = segmentation.stage_prefixes
         self.segmentation_stages = segmentation.stages[1:]
         self.guidance = nn.ModuleList(_guidance(guidance, exposure, c, w1, w2) for c in channels[:3])
+        if decoder_stride not in DECODER_LEVELS:
+            raise ValueError(f"decoder_stride is {decoder_stride}; it must be 4 or 8")
+        level = DECODER_LEVELS[decoder_stride]
+        self.decoder = FusionDecoder(channels, decoder_width, level) if decoder_width else LastScale()
         # 3x3 output layers: the paper gives the channels, not the kernel.
-        self.segmentation_head = nn.Conv2d(channels[3], num_classes, kernel_size=3, padding=1)
+        self.segmentation_head = nn.Conv2d(
+            decoder_width or channels[3], num_classes, kernel_size=3, padding=1
+        )
         if exposure == "stream":
-            self.exposure_stages = ResNetStages(backbone, output_stride).stages[1:]
-            self.exposure_head = nn.Conv2d(channels[3], 1, kernel_size=3, padding=1)
+            self.exposure_stages = build_encoder(backbone, output_stride).stages[1:]
+            width = decoder_width // 4
+            self.exposure_decoder = FusionDecoder(channels, width, level) if decoder_width else LastScale()
+            self.exposure_head = nn.Conv2d(width or channels[3], 1, kernel_size=3, padding=1)
         if exposure in ("input", "attention_map"):
             self.exposure_map = ExposureMap()
 
     def load_backbone(self, weights: dict[str, Tensor]) -> None:
-        """Start both streams from one ResNet's weights, under torchvision's names.
+        """Start both streams from one backbone's weights, see ``read_pretrained``.
 
         A fourth input channel starts at zero: the network then begins as the pretrained one.
 
         Raises:
             ValueError: a key is missing or misshapen; the message names it.
         """
-        if self.exposure == "input" and "conv1.weight" in weights:
-            weights = {**weights, "conv1.weight": F.pad(weights["conv1.weight"], (0, 0, 0, 0, 0, 1))}
+        for first in ("conv1.weight", "conv_stem.weight"):
+            if self.exposure == "input" and first in weights:
+                weights = {**weights, first: F.pad(weights[first], (0, 0, 0, 0, 0, 1))}
         load_part(self.stem, weights, "")
-        load_part(self.stage1, weights, "layer1.")
-        for i, stage in enumerate(self.segmentation_stages):
-            load_part(stage, weights, f"layer{i + 2}.")
-        if self.exposure == "stream":
-            for i, stage in enumerate(self.exposure_stages):
-                load_part(stage, weights, f"layer{i + 2}.")
+        load_part(self.stage1, weights, self._stage_prefixes[0])
+        streams = [self.segmentation_stages, *([self.exposure_stages] if self.exposure == "stream" else [])]
+        for stages in streams:
+            for stage, prefix in zip(stages, self._stage_prefixes[1:], strict=True):
+                load_part(stage, weights, prefix)
 
     def forward(self, image: Tensor) -> SegmentationOutput:
         if self.exposure == "stream":
@@ -176,21 +200,28 @@ class EGNet(nn.Module):
         exposure = self.exposure_map(image) if self.exposure == "attention_map" else None
         features = torch.cat([image, self.exposure_map(image)], dim=1) if self.exposure == "input" else image
         features = self.stage1(self.stem(features))
+        scales = []
         for guidance, stage in zip(self.guidance, self.segmentation_stages, strict=True):
-            features = stage(guidance(features, exposure))
-        return SegmentationOutput(self.segmentation_head(features))
+            scales.append(guidance(features, exposure))
+            features = stage(scales[-1])
+        return SegmentationOutput(self.segmentation_head(self.decoder([*scales, features])))
 
     def _forward_streams(self, image: Tensor) -> SegmentationOutput:
         segmentation = exposure = self.stage1(self.stem(image))
+        scales, exposure_scales = [], [exposure]
         for guidance, segmentation_stage, exposure_stage in zip(
             self.guidance, self.segmentation_stages, self.exposure_stages, strict=True
         ):
-            segmentation = segmentation_stage(guidance(segmentation, exposure))
+            scales.append(guidance(segmentation, exposure))
+            segmentation = segmentation_stage(scales[-1])
             exposure = exposure_stage(exposure)
+            exposure_scales.append(exposure)
+        exposure_logits = self.exposure_head(self.exposure_decoder(exposure_scales))
         exposure_logits = F.interpolate(
-            self.exposure_head(exposure), size=image.shape[-2:], mode="bilinear", align_corners=False
+            exposure_logits, size=image.shape[-2:], mode="bilinear", align_corners=False
         )
-        return SegmentationOutput(self.segmentation_head(segmentation), exposure_logits.sigmoid())
+        logits = self.segmentation_head(self.decoder([*scales, segmentation]))
+        return SegmentationOutput(logits, exposure_logits.sigmoid())
 
 
 def _check_combination(guidance: str, exposure: str) -> None:

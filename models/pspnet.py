@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from night_seg_ros.models.encoder import build_encoder
 from night_seg_ros.models.output import SegmentationOutput
 from night_seg_ros.models.pooling import region_means
-from night_seg_ros.models.resnet import ResNetStages
 
 BINS = (1, 2, 3, 6)
 
@@ -47,7 +47,7 @@ class PSPNet(nn.Module):
     """PSPNet with an auxiliary head on stage 3.
 
     Args:
-        backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
+        backbone: see ``encoder.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         output_stride: 8 (the paper's), 16 or 32, the stride of the logits.
 
@@ -57,7 +57,7 @@ class PSPNet(nn.Module):
 
     def __init__(self, backbone: str = "resnet101", num_classes: int = 19, output_stride: int = 8) -> None:
         super().__init__()
-        self.encoder = ResNetStages(
+        self.encoder = build_encoder(
             backbone, output_stride, deep_stem=True, dilate_first=True, ceil_pool=True
         )
         _, _, third, fourth = self.encoder.out_channels

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from night_seg_ros.models.encoder import build_encoder
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages
 
 
 def _conv3x3(in_channels: int, out_channels: int, bias: bool = False) -> nn.Conv2d:
@@ -88,7 +88,7 @@ class RefineNet(nn.Module):
     """RefineNet on a ResNet of output stride 32.
 
     Args:
-        backbone: see ``resnet.BACKBONES``; the paper's is ``resnet101``.
+        backbone: see ``encoder.BACKBONES``; the paper's is ``resnet101``.
         num_classes: channels of the logits.
         width: channels of the three finer paths; the coarsest has twice as many.
 
@@ -97,7 +97,7 @@ class RefineNet(nn.Module):
 
     def __init__(self, backbone: str = "resnet101", num_classes: int = 19, width: int = 256) -> None:
         super().__init__()
-        self.encoder = ResNetStages(backbone)
+        self.encoder = build_encoder(backbone)
         first, second, third, fourth = self.encoder.out_channels
         self.paths = nn.ModuleList(  # from fine to coarse, as the encoder's levels
             [

@@ -1,14 +1,12 @@
-"""ResNet backbones: the stages of a ResNet as networks take them, and ImageNet weights for them."""
+"""ResNet backbones, cut into the parts that networks are put together from."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from night_seg_ros.models.loading import load_part
 from night_seg_ros.models.residual import BasicBlock, Block, Bottleneck, initialise, residual_stage
 
 BACKBONES: dict[str, tuple[Block, list[int]]] = {
@@ -44,6 +42,7 @@ class ResNetStages(nn.Module):
         stem: (N, in_channels, H, W) -> (N, 64, H/4, W/4); 128 channels if deep.
         stages: the four residual stages.
         out_channels: channels after each stage.
+        stage_prefixes: what stands before the names of each stage's tensors in published weights.
 
     Raises:
         ValueError: unknown backbone or output stride.
@@ -81,6 +80,7 @@ class ResNetStages(nn.Module):
         pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=ceil_pool)
         self.stem = nn.Sequential(OrderedDict(**stem, maxpool=pool))
         self.stages = stages
+        self.stage_prefixes = [f"layer{i + 1}." for i in range(len(stages))]
         if deep_stem or in_channels != 3:
             initialise(self.stem)
             initialise(self.stages[0])
@@ -110,8 +110,8 @@ class ResNetStages(nn.Module):
         first = 1 if deep_stem and "conv3.weight" not in weights else 0
         if first == 0:
             load_part(self.stem, weights, "")
-        for i, stage in enumerate(self.stages[first:], start=first):
-            load_part(stage, weights, f"layer{i + 1}.")
+        for stage, prefix in zip(self.stages[first:], self.stage_prefixes[first:], strict=True):
+            load_part(stage, weights, prefix)
 
     def _dilate(self, output_stride: int, dilate_first: bool) -> None:
         """Turn the strides beyond ``output_stride`` into dilation (atrous convolution).
@@ -168,55 +168,3 @@ def _move_strides(stages: nn.ModuleList) -> None:
     for module in stages.modules():
         if isinstance(module, Bottleneck):
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
-
-
-def load_part(part: nn.Module, weights: dict[str, Tensor], prefix: str) -> None:
-    """Load the entries of ``weights`` under ``prefix`` that ``part`` has.
-
-    Raises:
-        ValueError: a key is missing or misshapen; the message names it.
-    """
-    missing = [prefix + key for key in part.state_dict() if prefix + key not in weights]
-    if missing:
-        raise ValueError(f"pretrained weights lack {len(missing)} entries, first {missing[0]!r}")
-    for key, value in part.state_dict().items():
-        shape = tuple(weights[prefix + key].shape)
-        if shape != tuple(value.shape):
-            raise ValueError(f"pretrained {prefix + key!r} has shape {shape}, not {tuple(value.shape)}")
-    part.load_state_dict({key: weights[prefix + key] for key in part.state_dict()})
-
-
-def read_pretrained(source: str, backbone: str) -> dict[str, Tensor]:
-    """Read ImageNet weights under torchvision's names (``conv1.weight``, ``layer1.0...``).
-
-    Args:
-        source: ``torchvision`` (downloads from torchvision's model zoo) or the path of a ``.safetensors``
-            or PyTorch file (read with ``weights_only=True``).
-        backbone: a name in ``BACKBONES``.
-
-    Raises:
-        ValueError: torchvision has no weights for this backbone, or the file can't be read.
-        FileNotFoundError: no such file.
-    """
-    if source == "torchvision":
-        if backbone == "resnet10":
-            raise ValueError("torchvision has no weights for resnet10; give the path of a file")
-        from torchvision.models import get_model_weights
-
-        weights = get_model_weights(backbone)["DEFAULT"]
-        try:
-            return dict(weights.get_state_dict(progress=True, check_hash=True))
-        except (OSError, RuntimeError) as error:
-            raise ValueError(
-                f"can't download the ImageNet weights {weights.url} ({error}): fetch them elsewhere and give "
-                "the path of the file instead of 'torchvision'"
-            ) from error
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"no pretrained weights at {path}: give 'torchvision' or a file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # both readers have many types of error for a file that is not theirs
-        raise ValueError(f"{path} holds no weights that can be read safely ({error})") from error

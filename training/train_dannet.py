@@ -22,8 +22,9 @@ from night_seg_ros.models.dannet import (
     class_weights,
 )
 from night_seg_ros.models.discriminator import Discriminator
+from night_seg_ros.models.encoder import Encoder
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages, read_pretrained
+from night_seg_ros.models.pretrained import read_pretrained
 from night_seg_ros.training.data.pairs import AdaptationDataConfig
 from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig, StepReport
 from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
@@ -51,7 +52,7 @@ class DANNetModelConfig:
 
     Attributes:
         segmentation_network: ``pspnet``, ``deeplab`` or ``refinenet``.
-        backbone: see ``models.resnet.BACKBONES``.
+        backbone: see ``models.encoder.BACKBONES``.
         relighting: ``residual`` (DANNet's), ``curves`` (Bi-Mix's) or ``none`` (ablation).
         relighting_width: channels of the first layer of the relighting network.
         reweighting: of the prediction when testing: ``probabilities`` (DANNet), ``logits`` (release) or
@@ -193,7 +194,7 @@ class DANNetMethod(Method):
             self.starts_from = load_weights(model.checkpoint, network.segmentation_network)
         elif model.pretrained is not None:
             encoder = network.segmentation_network.encoder
-            assert isinstance(encoder, ResNetStages)
+            assert isinstance(encoder, Encoder)
             encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
         shares = loss.class_shares or CITYSCAPES_SHARES
         network.reweighting.weights = class_weights(shares, model.std, model.avg)

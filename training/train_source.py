@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_weights
+from night_seg_ros.models.encoder import Encoder
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages, read_pretrained
+from night_seg_ros.models.pretrained import read_pretrained
 from night_seg_ros.training.data.stream import DataConfig
 from night_seg_ros.training.engine.engine import Batch, Engine, Method, RunConfig, StepReport
 from night_seg_ros.training.engine.optimization import OptimizerConfig, ScheduleConfig, build_optimizer
@@ -28,7 +29,7 @@ class SourceModelConfig:
 
     Attributes:
         segmentation_network: ``pspnet``, ``deeplab``, ``refinenet``, ``ccnet`` or ``espnet``.
-        backbone: see ``models.resnet.BACKBONES``; None for ``espnet``, which has none to choose.
+        backbone: see ``models.encoder.BACKBONES``; None for ``espnet``, which has none to choose.
         network: further arguments of the network, such as ``output_stride``.
         pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads; the deep stem and
             the first stage of PSPNet and CCNet stay random), or None for random ones.
@@ -71,7 +72,7 @@ class SourceMethod(Method):
     def __init__(self, model: SourceModelConfig, loss: SourceLossConfig, optimizer: OptimizerConfig) -> None:
         network = build_model(model.segmentation_network, backbone=model.backbone, **model.network)
         if model.pretrained is not None:
-            assert isinstance(network.encoder, ResNetStages) and model.backbone is not None
+            assert isinstance(network.encoder, Encoder) and model.backbone is not None
             network.encoder.load_pretrained(read_pretrained(model.pretrained, model.backbone))
         if model.checkpoint is not None:
             self.starts_from = load_weights(model.checkpoint, network)

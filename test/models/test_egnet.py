@@ -14,7 +14,8 @@ from night_seg_ros.models import build_model
 from night_seg_ros.models.egnet import ExposureGuidance
 from night_seg_ros.models.exposure import ExposureMap
 from night_seg_ros.models.output import SegmentationOutput
-from night_seg_ros.models.resnet import ResNetStages, read_pretrained
+from night_seg_ros.models.pretrained import read_pretrained
+from night_seg_ros.models.resnet import ResNetStages
 from night_seg_ros.training.losses.supervised import EGNetLoss, cross_entropy
 
 
