@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from night_seg_ros.models.loading import load_part
+from night_seg_ros.models.residual import initialise
 
 EPSILON = 1e-3  # of the batch norms, as in the published weights
 
@@ -174,9 +175,7 @@ class EfficientNetLiteStages(nn.Module):
         )
         self.out_channels = [scaled[part[-1]].channels for part in PARTS]
         self.stage_prefixes = ["blocks."] * len(PARTS)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise(self)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features after each of the four stages."""
