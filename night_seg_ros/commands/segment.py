@@ -1,7 +1,8 @@
 """``night-seg segment``: segments images, folders of images, videos and bags into files.
 
 An image gives ``NAME_labels.png`` (train ids), ``NAME_exposure.png`` (0..255 = 0..1), ``NAME_overlay.png``
-and, from networks that relight it, ``NAME_relit.png``; a video or a bag ``NAME_overlay.mp4``.
+and, from networks that relight it, ``NAME_relit.png``; a video or a bag ``NAME_overlay.mp4``. With
+--attention, EGNet adds ``NAME_attention.png`` or ``.mp4``: the frame and the maps W_r of its guidance layers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from night_seg_ros.commands.attention import AttentionCorrelation, attention_picture, check_attention
 from night_seg_ros.inference.options import add_program_options, chosen_weights
 from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 from night_seg_ros.media.frame_files import Skipped, check_names, parse_options, write_results
@@ -28,6 +30,7 @@ def segment_files(
     *,
     alpha: float = 0.5,
     codec: str = "mp4v",
+    correlation: AttentionCorrelation | None = None,
     on_error: Callable[[str], None],
 ) -> None:
     """Segment all frames of the sources into files under ``out``.
@@ -37,13 +40,16 @@ def segment_files(
     Args:
         alpha: weight of the class colours in the overlays, 0..1.
         codec: of the videos, see ``writers.CODECS``.
+        correlation: also draw the attention maps, and count them here.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
 
     Raises:
-        ValueError: two inputs would give results of one name, or results would land among the inputs.
+        ValueError: two inputs would give results of one name, results would land among the inputs, or the
+            network has no attention maps.
         SourceError: nothing at all could be read.
     """
 
+    results = ["overlay"] if correlation is None else ["overlay", "attention"]
     warned = False
 
     def segment(frame: SourceFrame, outputs: tuple[str, ...]) -> Segmentation:
@@ -55,25 +61,35 @@ def segment_files(
         return segmenter(frame.image, outputs, alpha=alpha)
 
     def write(frame: SourceFrame) -> None:
-        _write_images(out, frame.name, segment(frame, ("labels", "exposure", "relit", "overlay")))
+        result = segment(frame, ("labels", "exposure", "relit", *results))
+        _write_images(out, frame.name, result)
+        for name, picture in zip(results, pictures(frame, result), strict=True):
+            write_image(out / f"{frame.name}_{name}.png", picture)
 
-    def draw(frame: SourceFrame) -> np.ndarray:
-        drawn = segment(frame, ("overlay",)).overlay
-        assert drawn is not None
-        return drawn
+    def draw(frame: SourceFrame) -> list[np.ndarray]:
+        return pictures(frame, segment(frame, tuple(results)))
 
+    def pictures(frame: SourceFrame, result: Segmentation) -> list[np.ndarray]:
+        assert result.overlay is not None
+        if correlation is None:
+            return [result.overlay]
+        assert result.attention is not None
+        correlation.add(frame.image, result.attention)
+        return [result.overlay, attention_picture(frame.image, result.attention)]
+
+    if correlation is not None:
+        check_attention(segmenter)
     check_names(sources, out, "overlay")
-    if not write_results(sources, out, "overlay", write=write, draw=draw, codec=codec, on_error=on_error):
+    if not write_results(sources, out, results, write=write, draw=draw, codec=codec, on_error=on_error):
         raise SourceError("no frame could be read: there is nothing to segment")
 
 
 def _write_images(out: Path, name: str, result: Segmentation) -> None:
-    assert result.labels is not None and result.exposure is not None and result.overlay is not None
+    assert result.labels is not None and result.exposure is not None
     write_image(out / f"{name}_labels.png", result.labels)
     write_image(out / f"{name}_exposure.png", result.exposure)
     if result.relit is not None:
         write_image(out / f"{name}_relit.png", result.relit)
-    write_image(out / f"{name}_overlay.png", result.overlay)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,6 +97,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
     add_program_options(parser)
+    parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="EGNet: also draw the attention maps W_r of the three guidance layers, and print how each "
+        "correlates with V of HSV (Pearson), over all pixels of all frames at the frames' size",
+    )
     options = parse_options(parser, argv)
 
     sources = [open_source(path, topic=options.topic) for path in options.paths]
@@ -91,7 +113,18 @@ def main(argv: list[str] | None = None) -> int:
         trust_pt2=options.trust_pt2,
     )
     skipped = Skipped()
-    segment_files(sources, segmenter, options.out, alpha=options.alpha, codec=options.codec, on_error=skipped)
+    correlation = AttentionCorrelation() if options.attention else None
+    segment_files(
+        sources,
+        segmenter,
+        options.out,
+        alpha=options.alpha,
+        codec=options.codec,
+        correlation=correlation,
+        on_error=skipped,
+    )
+    if correlation is not None:
+        print("\n".join(correlation.lines()))
     return skipped.finish(options.out)
 
 
