@@ -56,7 +56,7 @@ def test_fp32(weights: Path, size: tuple[int, int], count: int, device: str) -> 
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("precision", "largest", "mean"), [("fp32", 1.0, 0.3), ("bf16", 40.0, 1.0)])
+@pytest.mark.parametrize(("precision", "largest", "mean"), [("fp32", 1.0, 0.3), ("bf16", 12.0, 0.8)])
 @torch.inference_mode()
 def test_attention(precision: str, largest: float, mean: float, device: str) -> None:
     """In 1/255; on CUDA, the third call replays a graph."""
