@@ -33,7 +33,7 @@ class ExposureGuidance(nn.Module):
         channels: channels of both feature maps.
         w1, w2: weights of the plain and of the attended features.
 
-    Shape: f_S and f_E (N, channels, H, W) -> (N, channels, H, W).
+    Shape: f_S and f_E (N, channels, H, W) -> (N, channels, H, W), and W_r (N, 1, H, W).
     """
 
     def __init__(self, channels: int, w1: float, w2: float) -> None:
@@ -42,15 +42,15 @@ class ExposureGuidance(nn.Module):
         self.w2 = w2
         self.attention = nn.Conv2d(channels, 1, kernel_size=1)
 
-    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        attention = self.attention(exposure).sigmoid()  # N x 1 x H x W
-        return segmentation * (self.w1 + self.w2 * attention)
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
+        attention = self.attention(exposure).sigmoid()
+        return segmentation * (self.w1 + self.w2 * attention), attention
 
 
 class MapGuidance(nn.Module):
     """Eq. 1 with the exposure map itself in place of ``W_r`` (ablation without an exposure stream).
 
-    Shape: f_S (N, C, h, w) and the map (N, 1, H, W) in [0, 1] -> (N, C, h, w).
+    Shape: f_S (N, C, h, w) and the map (N, 1, H, W) in [0, 1] -> (N, C, h, w), and the map at that size.
     """
 
     def __init__(self, w1: float, w2: float) -> None:
@@ -58,16 +58,16 @@ class MapGuidance(nn.Module):
         self.w1 = w1
         self.w2 = w2
 
-    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> tuple[Tensor, Tensor]:
         height, width = segmentation.shape[-2:]
         attention = region_means(exposure, (height, width))
-        return segmentation * (self.w1 + self.w2 * attention)
+        return segmentation * (self.w1 + self.w2 * attention), attention
 
 
 class ConcatGuidance(nn.Module):
     """``w1 f_S`` and ``w2 f_E`` side by side, brought back to their channels by a 1x1 convolution (ablation).
 
-    Shape: f_S and f_E (N, channels, H, W) -> (N, channels, H, W).
+    Shape: f_S and f_E (N, channels, H, W) -> (N, channels, H, W), and no map.
     """
 
     def __init__(self, channels: int, w1: float, w2: float) -> None:
@@ -76,14 +76,14 @@ class ConcatGuidance(nn.Module):
         self.w2 = w2
         self.project = nn.Conv2d(2 * channels, channels, kernel_size=1)
 
-    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        return self.project(torch.cat([self.w1 * segmentation, self.w2 * exposure], dim=1))
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> tuple[Tensor, None]:
+        return self.project(torch.cat([self.w1 * segmentation, self.w2 * exposure], dim=1)), None
 
 
 class SumGuidance(nn.Module):
     """``w1 f_S + w2 f_E`` (ablation): Eq. 1 with the exposure features in place of the attended ones.
 
-    Shape: f_S and f_E (N, C, H, W) -> (N, C, H, W).
+    Shape: f_S and f_E (N, C, H, W) -> (N, C, H, W), and no map.
     """
 
     def __init__(self, w1: float, w2: float) -> None:
@@ -91,8 +91,8 @@ class SumGuidance(nn.Module):
         self.w1 = w1
         self.w2 = w2
 
-    def forward(self, segmentation: Tensor, exposure: Tensor) -> Tensor:
-        return self.w1 * segmentation + self.w2 * exposure
+    def forward(self, segmentation: Tensor, exposure: Tensor) -> tuple[Tensor, None]:
+        return self.w1 * segmentation + self.w2 * exposure, None
 
 
 class LastScale(nn.Module):
@@ -103,10 +103,10 @@ class LastScale(nn.Module):
 
 
 class NoGuidance(nn.Module):
-    """The segmentation features as they are (ablation)."""
+    """The segmentation features as they are, and no map (ablation)."""
 
-    def forward(self, segmentation: Tensor, exposure: Tensor | None) -> Tensor:
-        return segmentation
+    def forward(self, segmentation: Tensor, exposure: Tensor | None) -> tuple[Tensor, None]:
+        return segmentation, None
 
 
 class EGNet(nn.Module):
@@ -130,9 +130,13 @@ class EGNet(nn.Module):
             and four times those of one in the exposure stream; 0 for none, as in the paper.
         decoder_stride: 4 or 8, the stride of its result, and so of the logits.
 
+    Attributes:
+        has_attention: whether the guidance layers weight pixels, by ``W_r`` or by the V channel in its place.
+
     Shape: normalised RGB (N, 3, H, W), H and W from 32 up ->
-        ``SegmentationOutput`` with logits (N, num_classes, ceil(H/s), ceil(W/s)) and
-        exposure (N, 1, H, W) in [0, 1]; None without an exposure stream.
+        ``SegmentationOutput`` with logits (N, num_classes, ceil(H/s), ceil(W/s)),
+        exposure (N, 1, H, W) in [0, 1], None without an exposure stream, and
+        attention: ``W_r`` of the three guidance layers (Fig. 10), None if ``has_attention`` is False.
 
     Raises:
         ValueError: unknown backbone, output stride, guidance or exposure, or two that don't go together.
@@ -153,6 +157,7 @@ class EGNet(nn.Module):
         super().__init__()
         _check_combination(guidance, exposure)
         self.exposure = exposure
+        self.has_attention = guidance == "attention"
         segmentation = build_encoder(backbone, output_stride, in_channels=4 if exposure == "input" else 3)
         channels = segmentation.out_channels
         self.stem = segmentation.stem
@@ -200,20 +205,25 @@ class EGNet(nn.Module):
         exposure = self.exposure_map(image) if self.exposure == "attention_map" else None
         features = torch.cat([image, self.exposure_map(image)], dim=1) if self.exposure == "input" else image
         features = self.stage1(self.stem(features))
-        scales = []
+        scales, maps = [], []
         for guidance, stage in zip(self.guidance, self.segmentation_stages, strict=True):
-            scales.append(guidance(features, exposure))
-            features = stage(scales[-1])
-        return SegmentationOutput(self.segmentation_head(self.decoder([*scales, features])))
+            guided, attention = guidance(features, exposure)
+            scales.append(guided)
+            maps.append(attention)
+            features = stage(guided)
+        logits = self.segmentation_head(self.decoder([*scales, features]))
+        return SegmentationOutput(logits, attention=self._attention(maps))
 
     def _forward_streams(self, image: Tensor) -> SegmentationOutput:
         segmentation = exposure = self.stage1(self.stem(image))
-        scales, exposure_scales = [], [exposure]
+        scales, exposure_scales, maps = [], [exposure], []
         for guidance, segmentation_stage, exposure_stage in zip(
             self.guidance, self.segmentation_stages, self.exposure_stages, strict=True
         ):
-            scales.append(guidance(segmentation, exposure))
-            segmentation = segmentation_stage(scales[-1])
+            guided, attention = guidance(segmentation, exposure)
+            scales.append(guided)
+            maps.append(attention)
+            segmentation = segmentation_stage(guided)
             exposure = exposure_stage(exposure)
             exposure_scales.append(exposure)
         exposure_logits = self.exposure_head(self.exposure_decoder(exposure_scales))
@@ -221,7 +231,10 @@ class EGNet(nn.Module):
             exposure_logits, size=image.shape[-2:], mode="bilinear", align_corners=False
         )
         logits = self.segmentation_head(self.decoder([*scales, segmentation]))
-        return SegmentationOutput(logits, exposure_logits.sigmoid())
+        return SegmentationOutput(logits, exposure_logits.sigmoid(), attention=self._attention(maps))
+
+    def _attention(self, maps: list[Tensor]) -> tuple[Tensor, ...] | None:
+        return tuple(maps) if self.has_attention else None
 
 
 def _check_combination(guidance: str, exposure: str) -> None:

@@ -17,6 +17,8 @@ class SegmentationOutput(NamedTuple):
         aux_logits: (N, num_classes, H'', W'') scores of a second head, in training; or None.
         align_corners: whether bilinear upsampling of the logits has to let the centres of the corner
             pixels coincide (else the corners themselves, half a pixel further out).
+        attention: maps (N, 1, h, w) in [0, 1], one of each guidance layer in their order, at the layer's own
+            stride (EGNet's ``W_r``); or None.
     """
 
     logits: Tensor
@@ -24,3 +26,4 @@ class SegmentationOutput(NamedTuple):
     relit: Tensor | None = None
     aux_logits: Tensor | None = None
     align_corners: bool = False
+    attention: tuple[Tensor, ...] | None = None

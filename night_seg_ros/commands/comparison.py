@@ -28,7 +28,7 @@ from night_seg_ros.media.sources import Source, SourceFrame, open_source
 from night_seg_ros.media.writers import write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.pictures.drawing import exposure_colours
+from night_seg_ros.pictures.drawing import map_colours
 from night_seg_ros.pictures.tiles import lay_out, legend, tile_size
 from night_seg_ros.training.data.datasets import (
     LabelledFiles,
@@ -112,7 +112,7 @@ class Comparison:
         assert result.labels is not None
         tiles = [(f"overlay: {name}", overlay(shown, result.labels, self._alpha))]
         if result.exposure is not None and result.has_own_exposure:
-            tiles.append((f"exposure: {name}", exposure_colours(result.exposure)))
+            tiles.append((f"exposure: {name}", map_colours(result.exposure)))
         if result.relit is not None:
             tiles.append((f"relit: {name}", result.relit))
         return tiles
@@ -213,14 +213,14 @@ def compare_files(
         ValueError: two inputs would give results of one name, or results would land among the inputs.
     """
 
-    def draw(frame: SourceFrame) -> np.ndarray:
-        return comparison.add(frame.image)
+    def draw(frame: SourceFrame) -> list[np.ndarray]:
+        return [comparison.add(frame.image)]
 
     def write(frame: SourceFrame) -> None:
-        _write_picture(out, frame.name, draw(frame))
+        _write_picture(out, frame.name, comparison.add(frame.image))
 
     check_names(sources, out, _RESULT)
-    write_results(sources, out, _RESULT, write=write, draw=draw, codec=codec, on_error=on_error)
+    write_results(sources, out, [_RESULT], write=write, draw=draw, codec=codec, on_error=on_error)
 
 
 def compare_labelled(

@@ -1,7 +1,8 @@
 """``night-seg segment``: segments images, folders of images, videos and bags into files.
 
 An image gives ``NAME_labels.png`` (train ids), ``NAME_exposure.png`` (0..255 = 0..1), ``NAME_overlay.png``
-and, from networks that relight it, ``NAME_relit.png``; a video or a bag ``NAME_overlay.mp4``.
+and, from networks that relight it, ``NAME_relit.png``; a video or a bag ``NAME_overlay.mp4``. With
+--attention, EGNet adds ``NAME_attention.png`` or ``.mp4``: the frame and the maps W_r of its guidance layers.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("night-seg segment", description=__doc__.split(": ", 1)[1])
     parser.add_argument("paths", nargs="+", metavar="PATH", help="image, folder of images, video or rosbag2")
     add_program_options(parser)
+    parser.add_argument(
+        "--attention",
+        action="store_true",
+        help="EGNet: also draw the attention maps W_r of the three guidance layers, and print how each "
+        "correlates with V of HSV (Pearson), over all pixels of all frames at the frames' size",
+    )
     return parse_options(parser, argv)
 
 

@@ -13,7 +13,7 @@ from night_seg_ros.inference.preprocess import InputSize, preprocess
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.models.output import SegmentationOutput
 
-FIELDS = ("labels", "exposure", "confidence", "relit")
+FIELDS = ("labels", "exposure", "confidence", "relit", "attention")
 """What a network can say of a frame."""
 
 
@@ -23,7 +23,7 @@ class FrameOutputs:
 
     Attributes:
         images: by field, those that were asked for and can be had: (N, H, W) uint8, ``relit``
-            (N, H, W, 3) uint8 BGR.
+            (N, H, W, 3) uint8 BGR, ``attention`` (N, layers, H, W) uint8.
         own_exposure: whether the network has an exposure map; else ``exposure`` is V of HSV.
     """
 
@@ -83,6 +83,9 @@ class FrameNetwork:
             images["exposure"] = _to_uint8(_resize(exposure, size))[:, 0]
         if "relit" in fields and answer.relit is not None:
             images["relit"] = _to_uint8(_denormalise(_resize(answer.relit, size))).flip(1).permute(0, 2, 3, 1)
+        if "attention" in fields and answer.attention is not None:
+            maps = [_resize(attention, size) for attention in answer.attention]
+            images["attention"] = _to_uint8(torch.cat(maps, dim=1))
         return FrameOutputs(
             {name: image.contiguous() for name, image in images.items() if name in fields},
             own_exposure=answer.exposure is not None,

@@ -29,6 +29,7 @@ from night_seg_ros.inference.preprocess import (
 from night_seg_ros.models.checkpoint import check_classes
 
 OUTPUTS = (*FIELDS, "overlay")
+_BY_DEFAULT = tuple(field for field in FIELDS if field != "attention")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -43,6 +44,9 @@ class Segmentation:
         has_own_exposure: whether ``exposure`` is the network's.
         confidence: (H, W) uint8, 0..255 = 0..1: softmax probability of the label.
         relit: (H, W, 3) uint8 BGR: the frame after the network's relighting.
+        attention: (3, H, W) uint8, 0..255 = 0..1: the attention maps W_r of EGNet's guidance layers, in their
+            order (Eq. 1, Fig. 10), interpolated bilinearly from the layers' strides; see
+            ``Segmenter.has_attention``.
         overlay: (H, W, 3) uint8 BGR: the class colours over the frame.
     """
 
@@ -51,6 +55,7 @@ class Segmentation:
     has_own_exposure: bool = False
     confidence: np.ndarray | None = None
     relit: np.ndarray | None = None
+    attention: np.ndarray | None = None
     overlay: np.ndarray | None = None
 
 
@@ -95,6 +100,7 @@ class Segmenter:
         model_name: such as ``egnet``.
         metadata: of the file; empty for a module.
         weights_hash: first 12 hex digits of the file's SHA-256; empty for a module.
+        has_attention: whether the network gives attention maps; an exported program never does.
         network: the stages of a frame, on ``device``.
 
     Raises:
@@ -122,6 +128,7 @@ class Segmenter:
             self.weights_hash = hashlib.sha256(Path(model_or_weights).read_bytes()).hexdigest()[:12]
             check_classes(model_or_weights, self.metadata)
         self.model_name = str(getattr(model, "build_arguments", {}).get("name", type(model).__name__))
+        self.has_attention = bool(getattr(model, "has_attention", False))
         if input_size is None:
             input_size = self.metadata.get("input_size")
         self.input_size: InputSize = tuple(input_size) if isinstance(input_size, list) else input_size
@@ -168,7 +175,7 @@ class Segmenter:
     def __call__(
         self,
         frames: np.ndarray | list[np.ndarray],
-        outputs: tuple[str, ...] = FIELDS,
+        outputs: tuple[str, ...] = _BY_DEFAULT,
         *,
         size: tuple[int, int] | None = None,
         alpha: float = 0.5,
@@ -180,7 +187,7 @@ class Segmenter:
         Args:
             frames: one frame, (H, W, 3) uint8 BGR of any size, or a list of such frames.
             outputs: which fields of ``Segmentation`` to compute, of ``OUTPUTS``. By default all but
-                ``overlay``.
+                ``attention`` and ``overlay``.
             size: (height, width) of these; the frame's where None.
             alpha: weight of the colours in ``overlay``, 0..1.
 
@@ -198,7 +205,7 @@ class Segmenter:
     def submit(
         self,
         frames: list[np.ndarray],
-        outputs: tuple[str, ...] = FIELDS,
+        outputs: tuple[str, ...] = _BY_DEFAULT,
         *,
         size: tuple[int, int] | None = None,
         alpha: float = 0.5,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,19 @@ class Skipped:
 def write_results(
     sources: list[Source],
     out: Path,
-    result: str,
+    results: Sequence[str],
     *,
     write: Callable[[SourceFrame], None],
-    draw: Callable[[SourceFrame], np.ndarray],
+    draw: Callable[[SourceFrame], Sequence[np.ndarray]],
     codec: str,
     on_error: Callable[[str], None],
 ) -> int:
     """Go through all frames of the sources; of each video and bag, write ``NAME_RESULT.mp4`` into ``out``.
 
     Args:
-        result: what the files show, as it stands in their names; see ``check_names``.
+        results: what the files show, as it stands in their names; see ``check_names``.
         write: writes the files of an image.
-        draw: gives the picture of a frame of a video or bag, (H, W, 3) uint8 BGR.
+        draw: gives the pictures of a frame of a video or bag, (H, W, 3) uint8 BGR, one for each result.
         codec: of the videos, see ``options.CODECS``.
         on_error: gets a message for each frame or source that cannot be read; the others are done.
 
@@ -53,7 +54,7 @@ def write_results(
         How many images, videos and bags have results.
     """
     done = 0
-    with tqdm(total=sum(len(source) for source in sources), desc=result, unit="frame") as bar:
+    with tqdm(total=sum(len(source) for source in sources), desc=results[0], unit="frame") as bar:
         for source in sources:
             try:
                 if isinstance(source, Images):
@@ -63,9 +64,16 @@ def write_results(
                         done += 1
                     continue
                 frames = 0
-                with VideoFile(out / f"{source.name}_{result}.mp4", source.rate, codec) as video:
+                with ExitStack() as open_videos:
+                    videos = [
+                        open_videos.enter_context(
+                            VideoFile(out / f"{source.name}_{result}.mp4", source.rate, codec)
+                        )
+                        for result in results
+                    ]
                     for frame in source.frames(on_error):
-                        video.write(draw(frame))
+                        for video, picture in zip(videos, draw(frame), strict=True):
+                            video.write(picture)
                         bar.update()
                         frames += 1
                 done += frames > 0

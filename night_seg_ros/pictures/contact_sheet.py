@@ -15,8 +15,8 @@ from night_seg_ros.pictures.drawing import (
     BRIGHT,
     LEGEND_LINE,
     draw_legend,
-    exposure_colours,
     font,
+    map_colours,
 )
 
 _DIM = (150, 156, 166)
@@ -62,7 +62,7 @@ def contact_sheet(rows: list[Row], title: str, subtitle: str) -> np.ndarray:
             _draw_scale(sheet, draw, left + _CELL_WIDTH, top - 20)
     for index, row in enumerate(rows):
         y = top + index * (cell + _GAP)
-        exposure = np.zeros_like(row.camera) if row.exposure is None else exposure_colours(row.exposure)
+        exposure = np.zeros_like(row.camera) if row.exposure is None else map_colours(row.exposure)
         for column, bgr in enumerate((row.camera, colourise(row.labels), exposure, row.overlay)):
             picture = Image.fromarray(fit(bgr, cell, _CELL_WIDTH)[:, :, ::-1])
             sheet.paste(picture, (_MARGIN + column * (_CELL_WIDTH + _GAP), y))
@@ -83,6 +83,6 @@ def _draw_scale(sheet: Image.Image, draw: ImageDraw.ImageDraw, right: int, y: in
     """The colours of the exposure map from dark to bright, ending at ``right``."""
     ramp = np.tile(np.linspace(0, 255, 110).astype(np.uint8), (12, 1))
     left = right - 48 - ramp.shape[1]
-    sheet.paste(Image.fromarray(exposure_colours(ramp)[:, :, ::-1]), (left, y))
+    sheet.paste(Image.fromarray(map_colours(ramp)[:, :, ::-1]), (left, y))
     draw.text((left - 6, y - 2), "dark", _DIM, font(14), anchor="ra")
     draw.text((right, y - 2), "bright", _DIM, font(14), anchor="ra")

@@ -22,7 +22,7 @@ def draw_legend(draw: ImageDraw.ImageDraw, left: int, top: int, width: int, colu
         draw.text((x + 34, y), name, BRIGHT, font(16))
 
 
-def exposure_colours(exposure: np.ndarray) -> np.ndarray:
+def map_colours(exposure: np.ndarray) -> np.ndarray:
     """(H, W) uint8 -> (H, W, 3) uint8 BGR, black over violet and orange to pale yellow."""
     return cv2.applyColorMap(exposure, cv2.COLORMAP_INFERNO)
 

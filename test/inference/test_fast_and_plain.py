@@ -56,6 +56,24 @@ def test_fp32(weights: Path, size: tuple[int, int], count: int, device: str) -> 
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("precision", "largest", "mean"), [("fp32", 1.0, 0.3), ("bf16", 12.0, 0.8)])
+@torch.inference_mode()
+def test_attention(precision: str, largest: float, mean: float, device: str) -> None:
+    """In 1/255; on CUDA, the third call replays a graph."""
+    if precision == "bf16" and not computes_in_bf16(torch.device(device)):
+        pytest.skip("bf16 arithmetic is missing")
+    frames, (weights,) = crops(359, 501, 2), [path for path in WEIGHTS if path.stem == "egnet"]
+    segmenter = Segmenter(weights, device=device, precision=precision, input_size=INPUT_SIZE)
+    rgb = torch.from_numpy(np.stack(frames)[..., ::-1].copy()).permute(0, 3, 1, 2)
+    maps = load_model(weights)[0](preprocess(rgb, INPUT_SIZE).contiguous()).attention
+    expected = torch.cat([F.interpolate(each, (359, 501), mode="bilinear") for each in maps], dim=1)
+    for _ in range(3 if device == "cuda" else 1):
+        found = np.stack([answer.attention for answer in segmenter(frames, ("attention",))])
+        difference = np.abs(found - 255 * expected.numpy())
+        assert difference.max() <= largest and difference.mean() <= mean
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("weights", WEIGHTS, ids=lambda path: path.stem)
 def test_bf16(weights: Path, device: str) -> None:
     """Less than the 99 % that are aimed at and measured on whole frames: small ones have more borders."""

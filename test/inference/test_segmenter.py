@@ -92,6 +92,29 @@ def test_only_what_is_asked_for(model: torch.nn.Module) -> None:
         Segmenter(model, device="cpu")(np.zeros((40, 40, 3), np.uint8), outputs=("depth",))
 
 
+def test_attention_maps_on_request(model: torch.nn.Module) -> None:
+    segmenter = Segmenter(model, device="cpu", precision="fp32")
+    frames = list(np.random.default_rng(0).integers(0, 256, (2, 45, 67, 3)).astype(np.uint8))
+    assert segmenter.has_attention and segmenter(frames[0]).attention is None
+    results = segmenter(frames, ("attention",), size=(50, 81))
+    rgb = torch.from_numpy(np.stack(frames)[..., ::-1].copy()).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        maps = model(preprocess(rgb, None)).attention
+    expected = torch.cat([F.interpolate(each, size=(50, 81), mode="bilinear") for each in maps], dim=1)
+    for result, values in zip(results, 255 * expected.numpy(), strict=True):
+        assert result.labels is None
+        assert result.attention is not None and result.attention.dtype == np.uint8
+        assert result.attention.shape == (3, 50, 81)
+        assert np.abs(result.attention - values).max() < 0.6
+
+
+def test_attention_of_a_network_without_it() -> None:
+    model = build_model("dannet", backbone="resnet10", relighting="none")
+    segmenter = Segmenter(model, device="cpu", precision="fp32")
+    assert not segmenter.has_attention
+    assert segmenter(np.zeros((40, 40, 3), np.uint8), OUTPUTS).attention is None
+
+
 def test_colour_order() -> None:
     """A BGR frame goes in; the network must see RGB: here its colours are the scores of three classes."""
 

@@ -33,9 +33,50 @@ def test_exposure_guidance_by_hand() -> None:
     # W_r: 2 * 0.5 - 2 + 0.5 = -0.5 and 2 * 1 + 1 + 0.5 = 3.5 before the sigmoid
     attention = [1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-3.5))]
     expected = [[f + 0.3 * f * a for f, a in zip(row, attention, strict=True)] for row in ([1, -2], [3, 4])]
-    torch.testing.assert_close(
-        layer(segmentation, exposure)[0, :, 0], torch.tensor(expected, dtype=torch.float32)
-    )
+    guided, maps = layer(segmentation, exposure)
+    torch.testing.assert_close(guided[0, :, 0], torch.tensor(expected, dtype=torch.float32))
+    torch.testing.assert_close(maps[0, 0, 0], torch.tensor(attention, dtype=torch.float32))
+
+
+@torch.no_grad()
+def test_attention_maps_by_hand() -> None:
+    """Eq. 1 in NumPy, on what the stages before each guidance layer give the exposure stream."""
+    torch.manual_seed(0)
+    model = build_model("egnet", backbone="resnet10", output_stride=16).eval()
+    image = torch.randn(2, 3, 45, 67)
+    features = model.stage1(model.stem(image))
+    attention = model(image).attention
+    assert len(attention) == 3 and model.has_attention
+    for index, (layer, found) in enumerate(zip(model.guidance, attention, strict=True)):
+        weight, bias = layer.attention.weight[0, :, 0, 0].numpy(), layer.attention.bias.item()
+        scores = np.einsum("c,nchw->nhw", weight, features.numpy()) + bias
+        assert found.shape == (2, 1, *[(12, 17), (6, 9), (3, 5)][index])
+        np.testing.assert_allclose(found[:, 0].numpy(), 1 / (1 + np.exp(-scores)), atol=1e-5)
+        assert found.std() > 0.01
+        features = model.exposure_stages[index](features)
+
+
+@pytest.mark.parametrize(
+    ("guidance", "exposure"),
+    [("concat", "stream"), ("sum", "stream"), ("none", "stream"), ("none", "input"), ("none", "none")],
+)
+@torch.no_grad()
+def test_guidance_without_attention_has_no_maps(guidance: str, exposure: str) -> None:
+    model = build_model("egnet", backbone="resnet10", guidance=guidance, exposure=exposure).eval()
+    assert model(torch.randn(1, 3, 45, 67)).attention is None and not model.has_attention
+
+
+@torch.no_grad()
+def test_exposure_map_in_place_of_attention() -> None:
+    """Each value is the mean V of its block of pixels: the sides are multiples of all strides."""
+    model = build_model("egnet", backbone="resnet10", output_stride=16, exposure="attention_map").eval()
+    rgb = np.random.default_rng(0).random((1, 3, 64, 96))
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    attention = model(torch.from_numpy((rgb - mean[:, None, None]) / std[:, None, None]).float()).attention
+    assert model.has_attention
+    for stride, found in zip((4, 8, 16), attention, strict=True):
+        blocks = rgb.max(axis=1).reshape(64 // stride, stride, 96 // stride, stride)
+        np.testing.assert_allclose(found[0, 0].numpy(), blocks.mean(axis=(1, 3)), atol=1e-5)
 
 
 def test_exposure_is_the_largest_channel() -> None:

@@ -106,7 +106,7 @@ class ExportedNetwork(nn.Module):
                 f"this program takes 1 image of {self.size[1]}x{self.size[0]}, "
                 f"not {count} of {width}x{height}: export it for that size, or with --dynamic"
             )
-        outputs = dict(zip(self._outputs, self._run(image.float()), strict=True))
+        outputs: dict[str, Any] = dict(zip(self._outputs, self._run(image.float()), strict=True))
         return SegmentationOutput(**outputs, align_corners=self._align_corners)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ MODELS = [
     ("egnet", {"guidance": "concat"}),
     ("egnet", {"guidance": "none", "exposure": "none"}),
     ("egnet", {"exposure": "input", "guidance": "none"}),
+    ("egnet", {"exposure": "attention_map"}),
     ("dannet", {"segmentation_network": "pspnet"}),
     ("dannet", {"segmentation_network": "deeplab", "relighting": "none"}),
     ("dannet", {"segmentation_network": "refinenet", "reweighting": "logits"}),
@@ -56,11 +58,19 @@ def test_same_outputs_at_any_size(name: str, options: dict, fuse: bool) -> None:
 def check_outputs(folded: nn.Module, model: nn.Module) -> None:
     for size in ((65, 97), (70, 50), (32, 32)):
         image = torch.randn(2, 3, *size)
-        for ours, expected in zip(folded(image), model(image), strict=True):
-            if isinstance(expected, torch.Tensor):
-                torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
-            else:
-                assert ours == expected
+        ours, expected = folded(image), model(image)
+        check_values(ours._replace(attention=None), expected._replace(attention=None))
+        assert (ours.attention is None) == (expected.attention is None)
+        if expected.attention is not None:
+            check_values(ours.attention, expected.attention)
+
+
+def check_values(found: Sequence[object], wanted: Sequence[object]) -> None:
+    for ours, expected in zip(found, wanted, strict=True):
+        if isinstance(expected, torch.Tensor):
+            torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+        else:
+            assert ours == expected
 
 
 @pytest.mark.parametrize("fuse", [False, pytest.param(True, marks=needs_onednn)])

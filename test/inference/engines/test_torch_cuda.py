@@ -51,7 +51,7 @@ def test_every_call_says_what_the_cpu_says(name: str, count: int) -> None:
                 frames = new_frames(size, count, turn)
                 for cpu, cuda in zip(on_cpu(frames, OUTPUTS), on_cuda(frames, OUTPUTS), strict=True):
                     assert (cpu.labels == cuda.labels).mean() > 0.999
-                    for field in ("exposure", "confidence", "relit"):
+                    for field in ("exposure", "confidence", "relit", "attention"):
                         expected, found = getattr(cpu, field), getattr(cuda, field)
                         assert (expected is None) == (found is None)
                         if expected is not None:
