@@ -35,7 +35,7 @@ from night_seg_ros.training.engine.recipe_command import (
     recipe_parser,
     training_function,
 )
-from night_seg_ros.training.evaluation.evaluate import ReadAhead, evaluate, respread
+from night_seg_ros.training.evaluation.evaluate import ReadAhead, TestTime, evaluate, respread
 
 Scores = dict[str, dict[str, list[dict[str, Any]]]]  # by row and test, those of each seed
 SCORES = {"miou": "mIoU %", "mef1_micro": "mEF1 micro", "mef1_macro": "mEF1 macro"}
@@ -56,6 +56,12 @@ class Variant:
     recipes: list[Path_fr]
     starts_from: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
+
+    def options(self) -> list[str]:
+        """Of ``night-seg train METHOD``."""
+        recipes = [argument for recipe in self.recipes for argument in ("--config", str(recipe.absolute))]
+        values = {name: v if isinstance(v, str) else json.dumps(v) for name, v in self.values.items()}
+        return recipes + [f"--{name}={value}" for name, value in values.items()]
 
 
 @dataclass
@@ -214,8 +220,7 @@ def train_variant(variant: Variant, options: list[str], run: Path) -> None:
         ValueError: the training failed, or the folder holds the run of another recipe.
         KeyboardInterrupt: it was stopped.
     """
-    recipes = [argument for recipe in variant.recipes for argument in ("--config", str(recipe.absolute))]
-    options = recipes + [f"--{name}={value}" for name, value in variant.values.items()] + options
+    options = variant.options() + options
     parser = recipe_parser(training_function(variant.method), "night-seg study")
     recipe = yaml.safe_load(parser.dump(parser.parse_args(options)))
     check_same(run / "recipe.yaml", recipe, CIRCUMSTANCES | {"model.checkpoint"})
@@ -268,7 +273,14 @@ def score_run(
             respread(model, std, None)
         model = model.to(device).to(memory_format=torch.channels_last)
         samples = tqdm(ReadAhead(dataset), f"score {run}, {test}")
-        metrics = evaluate(model, samples, input_size=metadata["input_size"], device=device, progress=False)
+        metrics = evaluate(
+            model,
+            samples,
+            input_size=metadata["input_size"],
+            device=device,
+            test_time=TestTime(enhancement=source.enhancement),
+            progress=False,
+        )
         kept[key] = {"source": asdict(source), "scores": metrics.compute()}
         write_json(path, kept)
     scores: dict[str, Any] = kept[key]["scores"]

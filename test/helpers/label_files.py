@@ -46,3 +46,12 @@ def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
 
 def image(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def plant(root: Path, *files: str, content: str = "label ids") -> None:
+    """Write images and labels: a path with "=" is the image's, and behind it the label's."""
+    for seed, file in enumerate(files):
+        picture, _, label = file.partition("=")
+        save(root / picture, image(seed))
+        if label:
+            save(root / label, ENCODE[content](label_ids(seed)))

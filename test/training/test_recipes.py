@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.study_files import read_study
 from jsonargparse import ArgumentParser
 
 from night_seg_ros.training.data.datasets import DATASETS, SYNTHETIC, DataError
@@ -17,7 +19,6 @@ from night_seg_ros.training.engine.recipe_command import (
     recipe_parser,
     training_function,
 )
-from night_seg_ros.training.study import study
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 BASES = {
@@ -25,14 +26,19 @@ BASES = {
     "dannet": "dannet_pspnet.yaml",
     "bimix": "bimix_refinenet.yaml",
 }
+NIGHTCITY = ("egnet", "source")
 RECIPES = sorted((CONFIG / "training").glob("*.yaml"))
 BASE_FILES = sorted((CONFIG / "training" / "base").glob("*.yaml"))
 
 
+@cache
+def parser_of(method: str) -> ArgumentParser:
+    return recipe_parser(training_function(method), "test")
+
+
 def values(method: str, *recipes: Path) -> dict[str, Any]:
-    parser = recipe_parser(training_function(method), "test")
     arguments = [argument for recipe in recipes for argument in ("--config", str(recipe))]
-    return parser.instantiate(parser.parse_args(arguments))
+    return parser_of(method).instantiate(parser_of(method).parse_args(arguments))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -110,7 +116,19 @@ def test_the_papers_numbers() -> None:
     assert (optimizer.name, optimizer.lr) == ("sgd", 1e-5)
     assert (sections["schedule"].iterations, sections["schedule"].power) == (40_000, 0.9)
     assert (sections["data"].batch_size, sections["data"].crop) == (6, (500, 500))
+    assert (sections["data"].resize, sections["data"].canvas, sections["data"].scale) == (
+        "exact",
+        (500, 500),
+        (1, 1),
+    )
     assert sections["run"].input_size == (900, 900)
+
+
+def test_what_egnet_is_compared_with_sees_the_same() -> None:
+    ours, other = (values(method, CONFIG / "training" / f"{method}_nightcity.yaml") for method in NIGHTCITY)
+    assert ours["data"] == other["data"]
+    assert ours["schedule"] == other["schedule"]
+    assert ours["run"].input_size == other["run"].input_size
 
 
 @pytest.mark.parametrize("network", ["pspnet", "deeplab", "refinenet"])
@@ -171,11 +189,13 @@ def test_the_releases_numbers(method: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((CONFIG / "studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_study_names_recipes_that_are_there(path: Path) -> None:
-    parser = ArgumentParser()
-    parser.add_argument("--config", action="config")
-    parser.add_function_arguments(study)
-    arguments = parser.instantiate(parser.parse_args(["--config", str(path), "--data_root", "."]))
+    arguments = read_study(path)
     for variant in arguments["variants"].values():
-        values(variant.method, *(Path(recipe.absolute) for recipe in variant.recipes))
+        parser = parser_of(variant.method)
+        found = parser.instantiate(parser.parse_args(variant.options()))
+        for name, value in variant.values.items():
+            section, name = name.split(".")
+            kept = getattr(found[section], name)
+            assert kept == (tuple(value) if isinstance(value, list) else value)
         assert variant.starts_from is None or variant.starts_from in arguments["variants"]
     assert len(arguments["variants"]) >= 7 and len(arguments["seeds"]) == 3

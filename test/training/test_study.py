@@ -22,6 +22,7 @@ from night_seg_ros.cli import main
 from night_seg_ros.models import build_model
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.training.data.stream import SourceConfig, build_validation
+from night_seg_ros.training.evaluation import evaluate as evaluation
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.study import format_differences, format_table, score_run
 
@@ -201,6 +202,21 @@ def test_a_model_is_rescored_without_its_reweighting(folder: Path, tmp_path: Pat
         for name, std in (("reweighted", None), ("reweighted", 0.0), ("plain", None), ("reweighted", None))
     ]
     assert scores[1] == scores[2] != scores[0] == scores[3]
+
+
+def test_an_enhanced_test_is_scored_enhanced(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    model = build_model("pspnet", backbone="resnet10")
+    save_checkpoint(tmp_path / "model.safetensors", model, {"input_size": 64})
+    scores = {}
+    for enhancement in ("none", "clahe"):
+        source = SourceConfig("folder", "streets", "all", enhancement=enhancement)
+        dataset = build_validation(source, str(folder))
+        scores[enhancement] = score_run(tmp_path, enhancement, source, dataset, "cpu", None)
+    samples = [dataset[number] for number in range(len(dataset))]
+    how = evaluation.TestTime(enhancement="clahe")
+    expected = evaluation.evaluate(model, samples, input_size=64, test_time=how, progress=False).compute()
+    assert scores["clahe"]["iou"] == expected["iou"] != scores["none"]["iou"]
 
 
 def test_differences_by_hand() -> None:

@@ -20,7 +20,7 @@ import yaml
 from safetensors.torch import load_file
 
 from night_seg_ros.models.checkpoint import load_model
-from night_seg_ros.training.data.datasets import DataError
+from night_seg_ros.training.data.datasets import DataError, open_dataset
 from night_seg_ros.training.data.stream import (
     AugmentationConfig,
     DataConfig,
@@ -30,6 +30,7 @@ from night_seg_ros.training.data.stream import (
 )
 from night_seg_ros.training.engine.engine import source_name
 from night_seg_ros.training.engine.optimization import ScheduleConfig, moving_average, poly_factor
+from night_seg_ros.training.evaluation import evaluate as evaluation
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.train_egnet import main
 
@@ -295,6 +296,24 @@ def test_exact_input_size(streets: Path, tmp_path: Path) -> None:
     metadata = load_model(out / "model.safetensors")[1]
     assert metadata["input_size"] == [64, 128]
     assert metadata["scores"][f"{streets.name}/train"]["images"] == 4
+
+
+def test_an_enhanced_source_is_scored_enhanced(streets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    source = {"dataset": "folder", "root": str(streets), "split": "train", "enhancement": "clahe"}
+    argv = recipe(streets, out, **{"schedule.iterations": 3, "run.storage": "float32"})
+    assert main([*argv, "--data.validation", json.dumps([source])]) == 0
+    model, metadata = load_model(out / "model.safetensors")
+    dataset = open_dataset("folder", streets, "train")
+    samples = [dataset[number] for number in range(len(dataset))]
+    enhanced, plain = (
+        evaluation.evaluate(model, samples, input_size=96, test_time=how, progress=False).compute()
+        for how in (evaluation.TestTime(enhancement="clahe"), evaluation.TestTime())
+    )
+    scores = metadata["scores"][f"{streets.name}/train"]
+    assert scores["pixel_accuracy"] == pytest.approx(enhanced["pixel_accuracy"], abs=1e-4)
+    assert abs(enhanced["pixel_accuracy"] - plain["pixel_accuracy"]) > 1e-3
+    assert scores["exposure_pixels"] == plain["exposure_pixels"]
 
 
 def test_poly_schedule_by_formula() -> None:

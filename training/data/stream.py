@@ -6,9 +6,9 @@ import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from night_seg_ros.training.data.datasets import (
     open_dataset,
     to_night,
 )
+from night_seg_ros.training.data.enhancement import Enhancement, enhance
 from night_seg_ros.training.data.night_simulation import NightSimulation
 from night_seg_ros.training.data.sampling import ClassLane, EpochLane, Lane, Schedule
 from night_seg_ros.training.streets.street import TRAINING_SEEDS
@@ -52,6 +53,8 @@ class SourceConfig:
         class_balanced: share of this source's samples that are drawn by class, 0..1: each class of the
             source as often as any other, in a crop that holds it (see ``sampling.ClassLane``). The other
             samples go through the images epoch by epoch. Not for ``synthetic``.
+        enhancement: of the images before the network sees them, in training and for scores, ``none`` or
+            ``clahe``: see ``enhancement.enhance``. Scores by exposure go by the image as it was.
     """
 
     dataset: str
@@ -60,6 +63,7 @@ class SourceConfig:
     weight: float = 1.0
     night: float = 0.0
     class_balanced: float = 0.0
+    enhancement: Enhancement = "none"
 
 
 @dataclass
@@ -88,8 +92,10 @@ class DataConfig:
             them by night.
         batch_size: images per step, over all processes together.
         crop: height and width of the training crops in pixels.
-        scale: images are scaled to fit ``canvas``, times a random factor from this range.
+        scale: images are resized to ``canvas`` as ``resize`` says, times a random factor from this range.
         canvas: height and width in pixels, see ``scale``; training scenes of ``synthetic`` have this size.
+        resize: ``fit`` keeps an image's proportions, it just fits into the canvas; ``exact`` stretches it to
+            the canvas.
         augmentation: what else changes at random.
         workers: processes that load images.
 
@@ -106,6 +112,7 @@ class DataConfig:
     canvas: tuple[int, int]
     augmentation: AugmentationConfig
     workers: int
+    resize: Literal["fit", "exact"] = field(default="fit", kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("crop", "canvas"):
@@ -199,7 +206,7 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
             weights.append(source.weight * (1 - source.class_balanced))
         self.schedule = Schedule(seed, lanes, weights)
         self.night = NightSimulation()
-        self.canvas, self.factors = config.canvas, config.scale
+        self.canvas, self.factors, self.resize = config.canvas, config.scale, config.resize
         fill: dict[Any, Any] = {tv_tensors.Image: 0, tv_tensors.Mask: IGNORE}
         self.crop = v2.RandomCrop(config.crop, pad_if_needed=True, fill=fill)
         colour, blur = config.augmentation.colour, config.augmentation.blur
@@ -214,6 +221,8 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
         )
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        from torchvision.tv_tensors import wrap
+
         draw = self.schedule.draw(index)
         rng = np.random.default_rng((self.seed, 0, index))
         source = self.sources[draw.source]
@@ -224,18 +233,21 @@ class TrainingStream(Dataset[dict[str, torch.Tensor]]):
             sample = to_night(sample, self.night, rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**62)))
-            image, label = self._scale(sample["image"], sample["label"])
+            enhanced = enhance(sample["image"], source.enhancement)
+            image, label = self._scale(wrap(enhanced, like=sample["image"]), sample["label"])
             image, label = self.finish(*self._cut(image, label, draw.wanted))
         return {"image": image.as_subclass(torch.Tensor), "label": label.as_subclass(torch.Tensor)}
 
     def _scale(self, image: torch.Tensor, label: torch.Tensor) -> Any:
-        """Fit the canvas, times a random factor. (v2.ScaleJitter swaps the canvas's height and width.)"""
+        """Resize to the canvas, times a random factor. (v2.ScaleJitter swaps the canvas's sides.)"""
         from torchvision.transforms.v2.functional import resize
 
         height, width = label.shape
-        fit = min(self.canvas[0] / height, self.canvas[1] / width)
-        factor = fit * torch.empty(()).uniform_(*self.factors).item()
-        size = [max(1, round(height * factor)), max(1, round(width * factor))]
+        down, across = self.canvas[0] / height, self.canvas[1] / width
+        if self.resize == "fit":
+            down = across = min(down, across)
+        factor = torch.empty(()).uniform_(*self.factors).item()
+        size = [max(1, round(height * (down * factor))), max(1, round(width * (across * factor)))]
         return resize(image, size, antialias=True), resize(label, size)
 
     def _cut(self, image: torch.Tensor, label: torch.Tensor, wanted: int | None) -> Any:

@@ -39,7 +39,7 @@ from night_seg_ros.training.data.stream import (
 from night_seg_ros.training.engine.launchers import launched_processes, rank_zero_first
 from night_seg_ros.training.engine.optimization import ScheduleConfig, moving_average, poly_factor
 from night_seg_ros.training.engine.snapshots import Snapshots
-from night_seg_ros.training.evaluation.evaluate import evaluate
+from night_seg_ros.training.evaluation.evaluate import TestTime, evaluate
 
 Batch = dict[str, Tensor]
 
@@ -331,7 +331,7 @@ class Engine:
         fabric = self.fabric
         self.scored_step = self.step
         self._share_buffers()
-        for name, dataset in self.validation.items():
+        for source, (name, dataset) in zip(self.data.validation, self.validation.items(), strict=True):
             samples = (dataset[i] for i in range(fabric.global_rank, len(dataset), fabric.world_size))
             with fabric.autocast():
                 metrics = evaluate(
@@ -339,6 +339,7 @@ class Engine:
                     samples,
                     input_size=self.run.input_size,
                     device=fabric.device,
+                    test_time=TestTime(enhancement=source.enhancement),
                     progress=False,
                 )
             metrics.reduce(self._sum)

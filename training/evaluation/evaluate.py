@@ -6,9 +6,9 @@ import argparse
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ from night_seg_ros.training.data.datasets import (
     Sample,
     open_labelled,
 )
+from night_seg_ros.training.data.enhancement import Enhancement, enhance
 from night_seg_ros.training.data.options import add_dataset_options, check_input_options
 from night_seg_ros.training.evaluation.metrics import EXPOSURE_BIN_NAMES, SegmentationMetrics, WorstImages
 from night_seg_ros.training.losses.supervised import upsample
@@ -58,6 +59,7 @@ class TestTime:
             None: no windows.
         scales: a view for each of these multiples of the input size.
         flip: a mirrored view for each of them too.
+        enhancement: of the image before all that.
 
     Raises:
         ValueError: a window under 32 pixels, no scale, or one that is not above 0.
@@ -66,6 +68,7 @@ class TestTime:
     sliding_window: tuple[int, int] | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    enhancement: Enhancement = "none"
 
     def __post_init__(self) -> None:
         if self.sliding_window is not None and min(self.sliding_window) < MIN_SIDE:
@@ -182,7 +185,8 @@ def segment(
     Returns:
         (1, H, W) uint8 train ids.
     """
-    if test_time == TestTime():
+    rgb = enhance(rgb[0], test_time.enhancement)[None]
+    if replace(test_time, enhancement="none") == TestTime():
         output: SegmentationOutput = model(preprocess(rgb, input_size, dtype))
         return predict_labels(output.logits, size, align_corners=output.align_corners)[0]
     height, width = network_size(*_size(rgb), input_size)
@@ -306,7 +310,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     if options.charts:
         from night_seg_ros.training.evaluation.score_charts import draw_ef1  # what is missing shows at once
-    test_time = TestTime(options.sliding_window, tuple(options.scales), options.flip)
+    test_time = TestTime(options.sliding_window, tuple(options.scales), options.flip, options.enhance)
     dataset, name = _open(options)
     weights = chosen_weights(options)
     device = choose_device(options.device)
@@ -365,6 +369,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--scales", type=float, nargs="+", default=[1.0], help="average over them, such as 0.75 1 1.25"
     )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
+    parser.add_argument(
+        "--enhance",
+        default="none",
+        choices=get_args(Enhancement),
+        help="of an image before the network sees it (default: none); EF1 goes by the image as it was",
+    )
     parser.add_argument(
         "--std",
         type=float,

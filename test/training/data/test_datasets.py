@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.label_files import ENCODE, HEIGHT, WIDTH, colours, image, label_ids, save, train_ids
+from helpers.label_files import HEIGHT, WIDTH, colours, image, label_ids, plant, save, train_ids
 
 from night_seg_ros.common.files import InputError
 from night_seg_ros.training.data.datasets import DATASETS, FolderDataset, open_dataset
@@ -17,16 +17,6 @@ from night_seg_ros.training.data.label_files import DataError
 from night_seg_ros.training.data.pairs import DarkZurichPairs
 from night_seg_ros.training.data.stream import SourceConfig, build_validation
 from night_seg_ros.training.streets.scene import StreetScene
-
-
-def plant(root: Path, *files: str, content: str = "label ids") -> None:
-    """Write images and labels: a path with "=" is the image's, and behind it the label's."""
-    for seed, file in enumerate(files):
-        picture, _, label = file.partition("=")
-        save(root / picture, image(seed))
-        if label:
-            save(root / label, ENCODE[content](label_ids(seed)))
-
 
 CITY = "leftImg8bit/{0}/ulm/ulm_000001_000019_leftImg8bit.png=gtFine/{0}/ulm/ulm_000001_000019_gtFine_"
 TRACKS = {"fog": "GOPR0475", "night": "GOPR0351", "rain": "GOPR0400", "snow": "GOPR0122"}

@@ -16,6 +16,7 @@ import torch
 from night_seg_ros.models.classes import IMAGENET_MEAN, IMAGENET_STD
 from night_seg_ros.training.data.class_counts import class_counts
 from night_seg_ros.training.data.datasets import DataError, open_dataset
+from night_seg_ros.training.data.enhancement import enhance
 from night_seg_ros.training.data.sampling import ClassLane, Draw, EpochLane, Schedule
 from night_seg_ros.training.data.stream import AugmentationConfig, DataConfig, SourceConfig, TrainingStream
 
@@ -104,6 +105,65 @@ def test_rare_classes_get_their_share(rare: Path, tmp_path: Path, share: float) 
     # A crop holds some of the corner with a probability of (24 / 33)^2; ten crops miss it one time in 1,800.
     held = [bool((samples[i]["label"] == RIDER).any()) for i in rides]
     assert sum(held) >= len(rides) - 1
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One dark image of 64x128, whose label is road to the left and sky to the right."""
+    root = tmp_path_factory.mktemp("wide")
+    for kind in ("images", "labels"):
+        (root / kind / "train").mkdir(parents=True)
+    image = np.random.default_rng(0).integers(0, 90, (64, 128, 3), np.uint8)
+    label = np.repeat(np.where(np.arange(128) < 64, 0, 10), 64).reshape(128, 64).T.astype(np.uint8)
+    cv2.imwrite(str(root / "images" / "train" / "a.png"), cv2.GaussianBlur(image, (9, 9), 0))
+    cv2.imwrite(str(root / "labels" / "train" / "a.png"), label)
+    return root
+
+
+@pytest.mark.parametrize(("resize", "width"), [("exact", 25), ("fit", 25), ("exact", 50), ("fit", 50)])
+def test_an_image_fits_the_canvas_or_is_stretched_to_it(
+    wide: Path, tmp_path: Path, resize: str, width: int
+) -> None:
+    """Of a canvas of 50 x W, an image twice as wide as high fills W / 2 rows, or all of it."""
+    sizes = {"canvas": (50, width), "crop": (50, width)}
+    samples = stream(wide, tmp_path, resize=resize, **sizes)
+    for number in range(8):
+        label = samples[number]["label"]
+        rows = (label != 255).any(dim=1)
+        # RandomCrop pads what is too low by the difference on either side, and cuts at random.
+        assert rows.all() if resize == "exact" else 0 < rows.sum() <= round(width / 2)
+        inside = label[rows]
+        assert abs(int((inside == 0).sum(dim=1).max()) - width / 2) <= 1 and (inside != 255).all()
+
+
+def test_stretched_sides_get_the_same_random_factor(wide: Path, tmp_path: Path) -> None:
+    samples = stream(wide, tmp_path, resize="exact", canvas=(20, 30), scale=(0.5, 2.0), crop=(64, 64))
+    sizes = set()
+    for number in range(20):
+        torch.manual_seed(number)
+        sample = samples.datasets[0][0][0]
+        image, label = samples._scale(sample["image"], sample["label"])
+        assert image.shape[1:] == label.shape
+        height, width = label.shape
+        assert abs(height / 20 - width / 30) <= 0.5 / 20 + 0.5 / 30 and 10 <= height <= 40
+        sizes.add(height)
+    assert len(sizes) > 10
+
+
+def test_an_enhanced_source(wide: Path, tmp_path: Path) -> None:
+    dataset = open_dataset("folder", wide, "train")
+    expected = enhance(dataset[0]["image"].as_subclass(torch.Tensor), "clahe")
+    whole = {"canvas": (64, 128), "crop": (64, 128)}
+    mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
+    plain, samples = stream(wide, tmp_path, **whole), stream(wide, tmp_path, enhancement="clahe", **whole)
+    for number in range(4):
+        image = (samples[number]["image"] * std + mean) * 255
+        mirrored = bool(samples[number]["label"][0, 0] == 10)
+        torch.testing.assert_close(
+            image, (expected.flip(-1) if mirrored else expected).float(), atol=1e-3, rtol=0
+        )
+        assert samples[number]["image"].mean() > plain[number]["image"].mean() + 0.1
+        assert torch.equal(samples[number]["label"], plain[number]["label"])
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])

@@ -32,6 +32,7 @@ from night_seg_ros.training.data.datasets import (
     SyntheticStreets,
     to_sample,
 )
+from night_seg_ros.training.data.enhancement import enhance
 from night_seg_ros.training.evaluation import evaluate as evaluation
 from night_seg_ros.training.evaluation.metrics import SegmentationMetrics, WorstImages
 
@@ -115,6 +116,33 @@ def test_windows_are_averaged_where_they_overlap() -> None:
     labels = segment(Average(), rgb, (64, 32), sliding_window=(32, 32))
     assert labels[0, :, 0].tolist() == expected
     assert (labels == labels[:, :, :1]).all() and len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("views", [{}, {"flip": True}, {"sliding_window": (40, 50)}])
+def test_an_enhanced_image_is_what_the_network_sees(views: dict[str, Any]) -> None:
+    rgb = random_image(*SIZE) // 4
+    bright = enhance(rgb[0], "clahe")[None]
+    expected = segment(Convolution(), bright, **views)
+    assert torch.equal(segment(Convolution(), rgb, enhancement="clahe", **views), expected)
+    assert not torch.equal(segment(Convolution(), rgb, **views), expected)
+
+
+def test_scores_by_exposure_go_by_the_image_as_it_was() -> None:
+    sample = random_sample(60, 80)
+    sample["image"] = sample["image"] // 4
+    bright = {**sample, "image": enhance(sample["image"].as_subclass(Tensor), "clahe")}
+
+    def scores(sample: Sample, how: evaluation.TestTime) -> dict[str, Any]:
+        metrics = evaluation.evaluate(Convolution(), [sample], input_size=None, test_time=how, progress=False)
+        return metrics.compute()
+
+    plain, enhanced, before = (
+        scores(sample, evaluation.TestTime()),
+        scores(sample, evaluation.TestTime(enhancement="clahe")),
+        scores(bright, evaluation.TestTime()),
+    )
+    assert enhanced["iou"] == before["iou"] != plain["iou"]
+    assert enhanced["exposure_pixels"] == plain["exposure_pixels"] != before["exposure_pixels"]
 
 
 def test_windows_cover_everything_and_overlap_by_a_third() -> None:
@@ -370,6 +398,7 @@ def test_command_with_views(small_weights: Path, folder: Path, tmp_path: Path) -
     for options in (
         [],
         ["--flip"],
+        ["--enhance", "clahe"],
         ["--scales", "1.5"],
         ["--sliding-window", "48", "64"],
         ["--input-size", "48"],
