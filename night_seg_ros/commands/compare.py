@@ -2,7 +2,7 @@
 
 An image gives ``NAME_compare.png``, a video or a bag ``NAME_compare.mp4``: the frame, and of each network the
 overlay, its exposure map and the relit frame, where it has them. ``compare.json`` and ``compare.md`` hold the
-figures over all frames; of labelled images, the scores of each network too.
+figures over all frames. Labelled images add the truth, where each network is wrong, and its scores.
 """
 
 from __future__ import annotations

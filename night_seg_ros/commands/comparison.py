@@ -15,7 +15,8 @@ from tqdm import tqdm
 from night_seg_ros.commands.comparison_report import comparison_page, summary_tables
 from night_seg_ros.common.files import InputError, write_bytes, write_json
 from night_seg_ros.common.images import resize
-from night_seg_ros.inference.colours import overlay
+from night_seg_ros.common.tables import percent
+from night_seg_ros.inference.colours import colourise, overlay
 from night_seg_ros.inference.segmenter import Segmentation, Segmenter
 from night_seg_ros.media.frame_files import (
     Skipped,
@@ -28,7 +29,8 @@ from night_seg_ros.media.sources import Source, SourceFrame, open_source
 from night_seg_ros.media.writers import write_image
 from night_seg_ros.models import METHODS
 from night_seg_ros.models.checkpoint import demonstration_weights
-from night_seg_ros.pictures.drawing import map_colours
+from night_seg_ros.models.classes import IGNORE
+from night_seg_ros.pictures.drawing import map_colours, mark_wrong
 from night_seg_ros.pictures.tiles import lay_out, legend, tile_size
 from night_seg_ros.training.data.datasets import (
     LabelledFiles,
@@ -90,7 +92,7 @@ class Comparison:
                 ``night-seg evaluate``.
 
         Returns:
-            The frame and the results as titled tiles, (H'', W'', 3) uint8 BGR.
+            The frame, the label and the results as titled tiles, (H'', W'', 3) uint8 BGR.
         """
         shown = bgr if label is None else resize(bgr, *label.shape)
         results = {
@@ -105,12 +107,18 @@ class Comparison:
         if label is not None:
             for name, metrics in self._scores.items():
                 metrics.update(labels[name], _batch(label), value)
-        first = [("input", shown), ("classes", legend(*tile_size(*shown.shape[:2])))]
-        return lay_out([first, *(self._column(name, result, shown) for name, result in results.items())])
+        truth = [] if label is None else [("truth", colourise(label))]
+        first = [("input", shown), *truth, ("classes", legend(*tile_size(*shown.shape[:2])))]
+        columns = (self._column(name, result, shown, label) for name, result in results.items())
+        return lay_out([first, *columns])
 
-    def _column(self, name: str, result: Segmentation, shown: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    def _column(
+        self, name: str, result: Segmentation, shown: np.ndarray, label: np.ndarray | None
+    ) -> list[tuple[str, np.ndarray]]:
         assert result.labels is not None
         tiles = [(f"overlay: {name}", overlay(shown, result.labels, self._alpha))]
+        if label is not None:
+            tiles.append(_errors(name, result.labels, label, shown))
         if result.exposure is not None and result.has_own_exposure:
             tiles.append((f"exposure: {name}", map_colours(result.exposure)))
         if result.relit is not None:
@@ -158,6 +166,15 @@ class Comparison:
                 scores = self._scores[name].compute()
                 models[name] |= {key: scores[key] for key in ("miou", "pixel_accuracy", "iou")}
         return models
+
+
+def _errors(name: str, labels: np.ndarray, truth: np.ndarray, shown: np.ndarray) -> tuple[str, np.ndarray]:
+    """The tile that marks a model's wrong pixels; its title has their share of those that count."""
+    ignored = truth == IGNORE
+    wrong = ~ignored & (labels != truth)
+    counted = truth.size - np.count_nonzero(ignored)
+    share = np.count_nonzero(wrong) / counted if counted else None
+    return f"{percent(share)} wrong: {name}", mark_wrong(shown, wrong, ignored)
 
 
 def _batch(image: np.ndarray | None) -> torch.Tensor:

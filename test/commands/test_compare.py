@@ -26,6 +26,7 @@ from night_seg_ros.media.writers import VideoFile, write_image
 from night_seg_ros.models import METHODS, build_model, checkpoint
 from night_seg_ros.models.checkpoint import load_model, save_checkpoint
 from night_seg_ros.models.classes import CLASSES, PALETTE
+from night_seg_ros.pictures.tiles import lay_out
 
 INPUT_SIZE = 64
 
@@ -330,6 +331,64 @@ def labelled(tmp_path: Path) -> Path:
         write_image(root / "images" / "val" / f"{index}.png", image)
         write_image(root / "label" / "val" / f"{index}_trainIds.png", label)
     return root
+
+
+def truth_in_colours(label: np.ndarray) -> np.ndarray:
+    """The class colours of a label, BGR, pixel by pixel; 255 is black."""
+    colours = [(*map(int, colour[::-1]),) for colour in PALETTE]
+    flat = [(0, 0, 0) if value == 255 else colours[value] for value in label.ravel().tolist()]
+    return np.array(flat, np.uint8).reshape(*label.shape, 3)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_truth_and_wrong_pixels_are_shown(models: dict[str, Path], tmp_path: Path, scale: int) -> None:
+    """One model is right but for a block and a single pixel, the others are wrong where they differ from it.
+
+    The label, 640x360, fills a tile exactly; its image has that size or half of it.
+    """
+    image = cv2.resize(pictures(1, 9, 16)[0], (640 // scale, 360 // scale))
+    image[20:60, 40:120], image[70:100, 40:120] = 0, 255  # the darkest and the brightest of a frame
+    labels = {
+        name: segmenter_of(path)(image, ("labels",), size=(360, 640)).labels for name, path in models.items()
+    }
+    assert labels["one"] is not None
+    label, planted = labels["one"].copy(), np.zeros((360, 640), bool)
+    planted[90:160, 60:200] = planted[300, 500] = True
+    label[planted] = (label[planted] + 1) % len(CLASSES)
+    ignored = np.zeros_like(planted)
+    ignored[30:130, 150:260] = ignored[359, 639] = True
+    label[ignored] = 255
+    write_image(tmp_path / "images" / "val" / "street.png", image)
+    write_image(tmp_path / "label" / "val" / "street_trainIds.png", label)
+
+    out = tmp_path / "out"
+    assert command(models, out, "--dataset", "nightcity", "--root", tmp_path, "--split", "val") == 0
+    sheet = cv2.imread(str(out / "street_compare.png"))
+    first, top = place(sheet, truth_in_colours(label))
+    place(sheet, lay_out([[("truth", truth_in_colours(label))]])[:, 10:650])
+    shown = cv2.resize(image, (640, 360))
+    step = place(sheet, overlay(shown, labels["one"], 0.5))[0] - first
+    for column, name in enumerate(models, start=1):
+        left = first + column * step
+        tile = sheet[top : top + 360, left : left + 640]
+        wrong = ~ignored & (label != labels[name])
+        assert (wrong == planted & ~ignored).all() if name == "one" else wrong.mean() > 0.2
+        marked = tile.max(axis=2) != tile.min(axis=2)  # in colour: all else is grey
+        np.testing.assert_array_equal(marked, wrong)
+        np.testing.assert_array_equal((tile == 0).all(axis=2), ignored)
+        grey = cv2.cvtColor(tile, cv2.COLOR_BGR2GRAY)
+        assert grey[marked].min() > grey[~marked].max()  # seen without any colour, too
+        assert len(np.unique(grey[~marked])) > 20  # the frame is still there
+        title = f"{100 * wrong.sum() / (~ignored).sum():.1f} % wrong: {name}"
+        assert place(sheet, lay_out([[(title, tile)]])[:, 10:650])[0] == left
+
+
+def test_label_of_nothing_but_ignored_pixels(models: dict[str, Path]) -> None:
+    comparison = Comparison({"one": segmenter_of(models["one"])})
+    sheet = comparison.add(pictures(1, 360, 640)[0], np.full((360, 640), 255, np.uint8))
+    black = np.zeros((360, 640, 3), np.uint8)
+    for title in ("truth", "- wrong: one"):
+        place(sheet, lay_out([[(title, black)]])[:, 10:650])
 
 
 def scores_by_evaluate(weights: Path, root: Path, out: Path) -> dict[str, Any]:
