@@ -7,6 +7,7 @@ without the training packages runs all that it needs.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 COMMANDS = {
@@ -37,10 +38,17 @@ COMMANDS = {
     "bench": ("bench.command", "measure speed and memory"),
 }
 
+_ON_MANY_FRAMES = ("segment", "compare", "evaluate", "submit")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    return run_command("night-seg", COMMANDS, sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in _ON_MANY_FRAMES:
+        # Read when torch loads OpenMP. Threads that wait actively for each other at the end of every layer
+        # take, on a busy machine, the processor from the one that they wait for.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    return run_command("night-seg", COMMANDS, argv)
 
 
 def run_command(program: str, commands: dict[str, tuple[str, str]], argv: list[str]) -> int:
