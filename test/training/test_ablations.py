@@ -141,7 +141,9 @@ def features(*shape: int) -> Tensor:
 
 def test_guidance_by_hand() -> None:
     f_s, f_e = features(2, 3, 4, 5), features(2, 3, 4, 6)[..., :5]
-    torch.testing.assert_close(SumGuidance(1.5, 0.3)(f_s, f_e), 1.5 * f_s + 0.3 * f_e)
+    guided, attention = SumGuidance(1.5, 0.3)(f_s, f_e)
+    torch.testing.assert_close(guided, 1.5 * f_s + 0.3 * f_e)
+    assert attention is None
     concat = ConcatGuidance(3, 1.5, 0.3)
     weight, bias = concat.project.weight[:, :, 0, 0], concat.project.bias
     expected = (
@@ -149,10 +151,14 @@ def test_guidance_by_hand() -> None:
         + 0.3 * torch.einsum("oc,nchw->nohw", weight[:, 3:], f_e)
         + bias[:, None, None]
     )
-    torch.testing.assert_close(concat(f_s, f_e), expected)
+    guided, attention = concat(f_s, f_e)
+    torch.testing.assert_close(guided, expected)
+    assert attention is None
     level = torch.rand(2, 1, 8, 10)
     blocks = level.view(2, 1, 4, 2, 5, 2).mean(dim=(3, 5))
-    torch.testing.assert_close(MapGuidance(1.0, 0.3)(f_s, level), f_s + 0.3 * blocks * f_s)
+    guided, attention = MapGuidance(1.0, 0.3)(f_s, level)
+    torch.testing.assert_close(guided, f_s + 0.3 * blocks * f_s)
+    torch.testing.assert_close(attention, blocks)
 
 
 def test_the_fourth_channel_is_the_brightest_colour() -> None:
