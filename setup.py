@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Installs night_seg_ros with pip, and with colcon as an ament_python package.
 
 All facts about the package are here; pyproject.toml holds the settings of the build and of the checks only.

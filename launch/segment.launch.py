@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Starts segment_node on a camera, or several; with ``bag`` also a player, with ``rviz`` also RViz.
 
 ``ros2 launch night_seg_ros segment.launch.py --show-args`` lists the arguments.

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Bi-Mix: DANNet's network with relighting by curves.
 
 Source: Yang et al., "Bidirectional Mixing for Domain Adaptive Nighttime Semantic Segmentation".

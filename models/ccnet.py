@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """CCNet: criss-cross attention.
 
 Source: Z. Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019; kernels, stem

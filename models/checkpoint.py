@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Checkpoints that rebuild their model by themselves: one safetensors file.
 
 The header's entry ``night_seg_ros`` is a JSON object: ``format``, ``model`` (the arguments of

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The 19 Cityscapes evaluation classes: names, colours, ids, and the normalisation of images.
 
 Everything that speaks of classes or of normalised images takes it from here.

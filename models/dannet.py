@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """DANNet: a relighting network ahead of a segmentation network.
 
 Source: Wu et al., "DANNet: A One-Stage Domain Adaptation Network for Unsupervised Nighttime Semantic

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """EGNet: night-time scene parsing guided by exposure.
 
 Source: Tan et al., "Night-time Scene Parsing with a Large Real Dataset" (NightCity).

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ESPNet: a small network of spatial pyramids of dilated convolutions.
 
 Source: S. Mehta et al., "ESPNet: Efficient Spatial Pyramid of Dilated Convolutions for Semantic

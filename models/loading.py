@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Puts a part of a published state dict into a module."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Names of the networks, for options: they must not wait for torch."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Means over the regions of a grid, in a form that can also be exported."""
 
 from __future__ import annotations

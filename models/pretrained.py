@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ImageNet weights for backbones, from where others publish them. For training only."""
 
 from __future__ import annotations

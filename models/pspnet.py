@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """PSPNet: pyramid scene parsing.
 
 Source: H. Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017; strides and stem as DANNet uses it.

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """RefineNet, four paths.
 
 Source: G. Lin et al., "RefineNet: Multi-Path Refinement Networks for High-Resolution Semantic

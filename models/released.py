@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Names of the tensors in the files that the authors of DANNet, Bi-Mix and ESPNet published."""
 
 from __future__ import annotations

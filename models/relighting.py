@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Networks that relight an image, so that day and night look alike to the network behind them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Residual blocks (He et al., "Deep Residual Learning for Image Recognition") and stages of them.
 
 Names of the tensors, arithmetic and the order of random draws are those of ``torchvision.models.resnet``.

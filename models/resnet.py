@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ResNet backbones, cut into the parts that networks are put together from."""
 
 from __future__ import annotations

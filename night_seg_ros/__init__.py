@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Reads the road at night: semantic segmentation of camera images for ROS 2 vehicles.
 
 ``night_seg_ros.Segmenter`` runs a model on frames; ``night_seg_ros.models`` holds the networks

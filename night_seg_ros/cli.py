@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg``, the one program: finds the command and hands over to its module.
 
 Here alone the parts meet: a command's module is imported when the command is given, so that a vehicle

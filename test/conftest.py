@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What every test may use. ros_fixtures.py imports nothing of ROS."""
 
 from __future__ import annotations

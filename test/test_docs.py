@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What README, docs/ and the like name exists: links, paths, commands, options, recipes, data sets, rooms."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Who may import whom: imports run one way, from the commands down to what all parts share."""
 
 from __future__ import annotations

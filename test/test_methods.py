@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """docs/methods.md: the files, functions and tests that it names are there."""
 
 from __future__ import annotations

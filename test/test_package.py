@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The package as users get it: each way of installing gives imports, executables and data files.
 
 Every install goes into a folder of its own under ``tmp_path``, from a copy of the checkout, and is tried in a

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What README and docs/ tell of topics, parameters, launch arguments and commands is what the code has."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What a start imports: large packages load when they are needed, not before."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg study``: trains variants of methods with several seeds and compares them.
 
 Leaves in its folder: a run per variant and seed, ``results.md`` (mean and deviation of every score),

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training of Bi-Mix: DANNet's, and mixing in both directions (``night-seg train bimix``)."""
 
 from __future__ import annotations

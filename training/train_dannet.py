@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training of DANNet: a labelled day is adapted to the night (``night-seg train dannet``)."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training of EGNet: supervised, cross-entropy plus exposure (``night-seg train egnet``)."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training of a segmentation network on labelled images, to adapt it later (``night-seg train source``)."""
 
 from __future__ import annotations

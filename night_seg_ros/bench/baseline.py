@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Inference as it is written without this package: what the benchmarks compare it with."""
 
 from __future__ import annotations

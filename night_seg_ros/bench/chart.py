@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The charts of ``night-seg bench ... --sweep``. Needs matplotlib, which training brings."""
 
 from __future__ import annotations

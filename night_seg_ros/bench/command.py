@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench NAME``: measures speed and memory, always against a plain baseline in the same run."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench frame``: from a frame in memory to its labels, as the vehicle's test bed sees it.
 
 Ours is the Segmenter. Plain is the same network as PyTorch runs it by default (``baseline``), and authors is

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench labels``: from a network's small logits to labels of a frame's size."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Latency, throughput and memory of functions that run a network."""
 
 from __future__ import annotations

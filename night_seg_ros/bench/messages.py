@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench messages``: from image messages to pixels, and from pixels to image messages."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench network``: the network alone, from its normalised input on the device to its logits."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench node``: from a camera's topic to the labels, between processes.
 
 Three processes talk over rclpy, in a ROS domain of their own: publish_node plays the cameras,

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The figures of ``night-seg bench node``: of a node, of two that are compared, and as tables for people."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the benchmarks ask for on the command line: a network, frames, how to measure; where results go."""
 
 from __future__ import annotations

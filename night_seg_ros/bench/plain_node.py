@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What ``night-seg bench node`` compares segment_node with: a node as one writes it first.
 
 Its callback decodes a frame, runs the network as PyTorch does by default, and publishes the labels.

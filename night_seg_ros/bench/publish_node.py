@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The cameras of ``night-seg bench node``: publishes frames, stamped with the time of publishing.
 
 python -m night_seg_ros.bench.publish_node FRAMES.npy SENT.json --rate 10 --seconds 20 --camera IMAGE ...

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The listener of ``night-seg bench node``: notes when labels come, what the node reports, and its memory.
 
 It ends when the cameras have gone and nothing more comes.

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What ``night-seg segment --attention`` shows of EGNet: pictures like Fig. 10, and correlations."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Writes a model as a program and checks it, for ``night-seg export``."""
 
 from __future__ import annotations

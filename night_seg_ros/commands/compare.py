@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg compare``: shows what several networks make of the same frames, and says how far they agree.
 
 An image gives ``NAME_compare.png``, a video or a bag ``NAME_compare.mp4``: the frame, and of each network the

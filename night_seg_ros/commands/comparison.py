@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Compares what several networks make of the same frames, for ``night-seg compare``."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg demo``: replays a night drive through the real nodes and leaves pictures and figures.
 
 Three processes talk over rclpy, in a ROS domain of their own: play_node sends the frames, segment_node

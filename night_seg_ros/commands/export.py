@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg export``: writes a model as a program (ONNX or PT2) and checks that against the checkpoint."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Checks an exported program against the checkpoint that it was made from, frame by frame."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg import-weights``: turns the weights that a network's authors published into a checkpoint."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Replays a drive through the real nodes and writes down what came of it, for ``night-seg demo``."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Reads the recording of a replay through segment_node: latencies, scores, pictures, the summary page."""
 
 from __future__ import annotations

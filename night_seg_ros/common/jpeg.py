@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Whether a JPEG is whole: decoders fill up what is missing with grey and say nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Compares how fast functions are: they take turns, so that other work on the machine slows all of them.
 
 Also says how near that is to what the device can do.

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Labels in the colours of their classes, alone and over frames: on arrays, and on tensors of a device."""
 
 from __future__ import annotations

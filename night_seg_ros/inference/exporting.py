@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Writes models as programs that run without this package: ONNX and PT2 (torch.export) files.
 
 A program is the network alone: normalised image -> logits and, where the model has them, exposure and relit.

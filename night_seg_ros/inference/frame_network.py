@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The stages of a frame on its device: what lies between upload and download."""
 
 from __future__ import annotations

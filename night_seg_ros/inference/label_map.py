@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """From a network's small logits to labels of an image's size, without ever holding full-size logits.
 
 On CUDA one Triton kernel does it (``label_map_triton``), if it can be had. On the CPU, labels alone are found

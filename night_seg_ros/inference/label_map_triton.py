@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Labels from small logits on CUDA: interpolation, argmax and confidence in one kernel."""
 
 from __future__ import annotations

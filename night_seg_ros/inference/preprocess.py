@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """From an image to a network's input: its device, precision, size and normalisation."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ROS image messages <-> BGR arrays.
 
 One table covers the encodings of cameras. Its conversions are exact, need neither cv_bridge nor a

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """From images, folders, videos and bags to files: what the commands that do this share."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The options that all commands have which make files of images, videos and bags."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Reads frames from a rosbag2, a video, a folder of images or one image. Needs no ROS.
 
 ``open_source(path)`` finds out which of them ``path`` is. Each source has ``path``, ``name`` (what

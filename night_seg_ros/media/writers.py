@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Writes images and videos that appear at their place only when they are complete."""
 
 from __future__ import annotations

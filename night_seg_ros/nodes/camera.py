@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """One camera of segment_node: its subscription, its outputs, and what its operator sees.
 
 A frame goes one way. The executor hands its message to the node's worker (``Arrival``); the worker reads it

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Declares a table of parameters on a node, reads and checks them there."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the parameters of a node have in common: a table says what they may be, and every check reads it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Plays a rosbag2, a video or a folder of images as camera topics.
 
 A bag's images and camera_info are published as they were recorded, byte for byte, on the recorded

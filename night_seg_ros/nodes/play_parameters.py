@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The parameters of play_node, which are also the options of ``night-seg play``: the one place of them."""
 
 from __future__ import annotations

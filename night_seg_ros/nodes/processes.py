@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs ROS nodes as processes of their own, in a ROS domain of their own, and never leaves one behind."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Records topics of the demo into a rosbag2 (mcap): every message, byte for byte, with its time of receipt.
 
 It ends when the player has gone and nothing more comes, or on Ctrl-C. The bag appears at its place only

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The ROS 2 node that segments camera images.
 
 Topics, private names under the node unless they start with a slash:

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The parameters of segment_node: the one place of their defaults, limits and meaning."""
 
 from __future__ import annotations

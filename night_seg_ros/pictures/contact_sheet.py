@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Draws the contact sheet of a drive: frames and what the network makes of them, side by side."""
 
 from __future__ import annotations

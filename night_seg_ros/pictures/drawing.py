@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the pictures for people have in common: colours, font, legend."""
 
 from __future__ import annotations

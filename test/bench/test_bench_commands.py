@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench``: what is measured is what it says; the figures themselves are the machine's."""
 
 from __future__ import annotations

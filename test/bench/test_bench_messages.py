@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg bench messages``: all encodings, against conversions that are not ours."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the benchmarks measure with: turns, figures, memory, arithmetic."""
 
 from __future__ import annotations

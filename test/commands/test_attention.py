@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg segment --attention``: its pictures, its correlations, and what has none."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg compare``: its pictures, its figures and what it says of mistakes."""
 
 from __future__ import annotations

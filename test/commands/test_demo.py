@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg demo`` from end to end, and its parts: the recorder, the processes, the contact sheet."""
 
 from __future__ import annotations

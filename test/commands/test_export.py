@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Exported programs: what they say, how they are checked, and what happens to foreign ones."""
 
 from __future__ import annotations

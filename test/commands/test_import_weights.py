@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """night-seg import-weights takes the networks whose weights were published; what it makes: test/models."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The one decoder: the same upright pixels wherever a file is read, and no image that is not whole."""
 
 from __future__ import annotations

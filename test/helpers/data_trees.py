@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A folder that holds a few tiny images of every data set that the recipes name, in its owners' layout."""
 
 from __future__ import annotations

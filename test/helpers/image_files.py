@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Makes image files in memory, whole ones and such that aren't."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Writes label files and images, by a table of Cityscapes classes that is not the package's own."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A subscriber for the tests of play_node and record_node. Needs rclpy."""
 
 from __future__ import annotations

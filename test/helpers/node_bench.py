@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """A segment_node on a workbench: a camera, listeners and services around it, over real rclpy."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Keeps the ROS traffic of the tests on this machine, apart from every other run."""
 
 from __future__ import annotations

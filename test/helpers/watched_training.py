@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg`` for test_distributed.py: leaves notes on what each rank did, and can go wrong on rank 1.
 
 Under $NOTES: ``seen_RANK``, a line per step with the numbers of the images in the batch, and ``wrote_RANK``,

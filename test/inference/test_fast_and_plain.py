@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The Segmenter against the same network as PyTorch runs it by default, with trained weights on streets."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames through the Segmenter, and the way from logits to labels."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``--model`` and ``--weights`` are the same options in all commands that have them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Image messages to BGR and back, against OpenCV's own conversions and formulas by hand."""
 
 from __future__ import annotations

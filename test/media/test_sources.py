@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Bags, videos, folders and images as sources of frames, and what is said of bad ones."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Bi-Mix's network against the figures of the released one, and the import of its weights."""
 
 from __future__ import annotations

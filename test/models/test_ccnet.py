@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Criss-cross attention against a loop over positions, and CCNet against its paper's figures."""
 
 from __future__ import annotations

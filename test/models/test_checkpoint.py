@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Checkpoints rebuild their model by themselves, and bad ones say what is wrong."""
 
 from __future__ import annotations

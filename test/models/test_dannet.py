@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """DANNet's networks against the figures of the released ones, and the import of released weights."""
 
 from __future__ import annotations

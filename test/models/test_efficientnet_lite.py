@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """EfficientNet-Lite encoders against the published models, and networks on them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """ESPNet against the figures of the authors' network, and the import of their weights."""
 
 from __future__ import annotations

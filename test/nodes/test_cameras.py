@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """segment_node with several cameras, over real rclpy, with a small real network."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """launch/segment.launch.py with the real launch system, which comes with a ROS distribution only."""
 
 from __future__ import annotations

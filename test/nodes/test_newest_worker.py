@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The worker that takes the newest items: batches, turns, deadlines."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The input of segment_node over real rclpy: what it says when no frame comes, and the QoS it asks for."""
 
 from __future__ import annotations

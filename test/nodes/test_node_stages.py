@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What segment_node tells of where a frame's time goes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The tables of parameters, what they refuse, and that config/segment.yaml shows segment_node's defaults."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """play_node over real rclpy: what subscribers get of bags, videos and folders."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every ablation of EGNet goes the whole way: recipe, training, checkpoint, files, node."""
 
 from __future__ import annotations

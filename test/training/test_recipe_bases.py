@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The key ``base`` of a recipe: what it gives, and what is refused."""
 
 from __future__ import annotations

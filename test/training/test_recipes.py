@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The recipes and studies that ship: each is complete, and what it names exists."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every recipe, ablation and network of a table trains: two steps by its command, on a few tiny images."""
 
 from __future__ import annotations

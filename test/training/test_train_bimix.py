@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Bi-Mix's training: its step by hand, beside DANNet's."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The training engine on real steps: it learns, resumes exactly, stops cleanly, and refuses bad data."""
 
 from __future__ import annotations

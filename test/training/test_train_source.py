@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Training of the networks that only ``night-seg train source`` knows; see test_train_dannet for PSPNet."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """How many pixels of each class every label of a data set has; counted once, kept in a file."""
 
 from __future__ import annotations

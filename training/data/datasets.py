@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Labelled images, as samples ``{"image", "label", "name"}``.
 
 ``image`` is RGB, (3, H, W) uint8; ``label`` holds train ids, (H, W) uint8, 255 = ignored, and is missing

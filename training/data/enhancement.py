@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Dark images made easier to see, by an old and simple method, before a network sees them.
 
 EGNet's paper compares with networks that see enhanced images; how it enhanced them is not in our notes. CLAHE

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Label images of every kind as train ids.
 
 A label file holds one of three things: Cityscapes label ids (0..33; 255 where -1 was written as a byte),

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Where the files of a data set lie below its root, and which label belongs to which image."""
 
 from __future__ import annotations

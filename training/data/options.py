@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``--dataset``, ``--root``, ``--split``: labelled images for a command, by the name of a data set."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pairs of a day and a night image of about the same place, without labels to learn from."""
 
 from __future__ import annotations

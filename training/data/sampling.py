@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Which image each training sample is.
 
 Everything here is a closed form of the seed and the sample's number, so that any process can start at any

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The training stream: weighted sources, augmentation, and samples that depend on their number alone."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The training engine that every method shares: steps, schedule, logs, checkpoints, resume.
 
 A method (``train_egnet.py`` ...) brings its networks, its optimisers and what one step does. The engine

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """How many processes take part in a training run, and in what order they do a thing."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Optimisers, the poly schedule and the moving average of the weights, as every method takes them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Pictures for TensorBoard, (3, H, W) uint8 on the CPU."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg train METHOD``: a recipe in YAML, every value of it an option."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Exported models along a training, each with its validation scores, and the best of them by one score."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Scores of label images, all from one tensor of counts; and which images score worst."""
 
 from __future__ import annotations

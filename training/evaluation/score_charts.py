@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Charts of scores: EF1 by exposure, and images beside their truth and prediction."""
 
 from __future__ import annotations

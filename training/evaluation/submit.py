@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg submit``: label images of test images without labels, as the archive that a server scores."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Charts of what data sets hold: pixels per class and pixels per exposure bin."""
 
 from __future__ import annotations

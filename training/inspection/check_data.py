@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg check-data``: looks a data set over and says all that is wrong with it, and what it holds."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What the check of a data set found, as a text for people and as JSON."""
 
 from __future__ import annotations

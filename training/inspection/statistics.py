@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What images and labels hold, in pixels: classes, exposure, sizes. Statistics add up."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Losses of unsupervised adaptation to the night: light, static objects, adversarial.
 
 Sources: Wu et al., "DANNet", CVPR 2021, Eq. 3-13; Yang et al., "Bi-Mix", where it is named; "release" is the

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Mixing of images and labels between the source, the day and the night (Bi-Mix)."""
 
 from __future__ import annotations

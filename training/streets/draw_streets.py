@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg draw-streets``: writes synthetic streets, by day and by night, as a data set of files.
 
 Drawn once, they can be looked at, learned again and again without being drawn each time, and used elsewhere.

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What drives in the synthetic street at one moment, our own car included."""
 
 from __future__ import annotations

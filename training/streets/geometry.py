@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Flat faces in metres: collected from objects, projected through a pinhole camera and painted far to near.
 
 World axes: x right, y up (0 = road), z along the road. Each object has its own place and heading; its faces

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The ground of the synthetic street: carriageway, pavements, verges and what is painted on the road."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The stretch of a street that the camera sees at one moment: its faces, its lamps and its shadows.
 
 The street is endless: what stands beside it depends on the seed and on a running number along the road only.

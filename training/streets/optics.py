@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Light, lens and sensor of a camera at night.
 
 All light is linear: 1.0 is what just saturates the sensor. Camera axes: x right, y up, z forward, in metres,

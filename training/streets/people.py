@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The people of the synthetic street, on foot and on two wheels, drawn as faces in metres.
 
 Every function draws into the builder's current object: its middle at x = 0, its foot at y = 0, ahead = +z.

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Light on the painted faces: the same street by day and by night."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What stands and walks beside the road of the synthetic street, and closes the view at its end."""
 
 from __future__ import annotations

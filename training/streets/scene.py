@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The synthetic street: a seeded road scene with all 19 classes, by day, by night, and as a label map.
 
 It needs no data: streets, houses, traffic and people are drawn from geometry in metres. The camera drives

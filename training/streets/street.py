@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What a seed says about its street: all that scene, ground, roadside and traffic have to agree on.
 
 Positions are in metres: x right of the centre line, z along the road. What differs by side of the road has

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Procedural textures of the synthetic street, packed into one atlas.
 
 Every tile is seamless and 256 x 256. It holds a colour multiplier (128 = 1.0), an alpha (0 = a hole through

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Convolutions that add and rectify what they compute, for networks on the CPU.
 
 ReLUs and sums read and write whole feature maps, and each starts all threads anew; as part of the convolution

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Runs exported programs: ONNX and PT2 files that hold a network and its weights.
 
 ``exporting`` writes them. Their header is a checkpoint's without ``storage``, and with ``outputs`` (names, in

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames through a network on a CUDA device, so that neither waits for the other without need.
 
 Three streams: the upload of a batch, from pinned memory, and the download of the one before, into pinned

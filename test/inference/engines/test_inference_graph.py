@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """What is prepared for inference computes what the model does."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Frames on a CUDA device, against the same network on the CPU."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The data sets against tiny trees in their owners' layouts, and each kind of broken tree."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """CLAHE against OpenCV's own way through HSV, and where it is done."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Label files of every format, and images and labels that are not whole."""
 
 from __future__ import annotations

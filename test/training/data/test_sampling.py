@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Which image each sample is, class balance, and the strength of the augmentation."""
 
 from __future__ import annotations

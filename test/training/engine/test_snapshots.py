@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Which of the scored models of a training stay; in a training, see test_train_egnet.py."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """How an image is segmented and scored, and ``night-seg evaluate`` as a user calls it."""
 
 from __future__ import annotations

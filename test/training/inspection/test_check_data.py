@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg check-data`` on small trees: each fault is found and named, and the numbers are right."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """DANNet's losses, and Bi-Mix's own, against slow, obvious formulas and the figures of the released ones."""
 
 from __future__ import annotations

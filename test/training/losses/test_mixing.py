@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Mixing of source, day and night, against loops over pixels."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """``night-seg draw-streets``: its files are the streets, and the data sets read them."""
 
 from __future__ import annotations

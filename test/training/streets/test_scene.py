@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """The synthetic street: a day image, a night image and a label map of one scene."""
 
 from __future__ import annotations
