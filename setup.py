@@ -40,12 +40,9 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{NAME}/config", sorted(path for path in glob("config/*") if Path(path).is_file())),
-        (f"share/{NAME}/config/studies", sorted(glob("config/studies/*.yaml"))),
-        (f"share/{NAME}/config/training", sorted(glob("config/training/*.yaml"))),
         *(
-            (f"share/{NAME}/{folder}", sorted(glob(f"{folder}/*.yaml")))
-            for folder in ["config/training/base", *sorted(glob("config/training/ablations/*"))]
+            (f"share/{NAME}/{folder}", sorted(glob(f"{folder}/*.*")))
+            for folder in sorted({str(Path(file).parent) for file in glob("config/**/*.*", recursive=True)})
         ),
     ],
     zip_safe=False,

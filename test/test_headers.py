@@ -1,3 +1,6 @@
+# Copyright 2026 night_seg_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+
 """Every source file says whose it is and under which licence."""
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ def test_a_vehicle_has_no_training_packages(bench, monkeypatch, tmp_path: Path, 
         bench(name)
     for arguments, package in (
         (["frame", "--sweep", str(tmp_path / "sweep.png")], "matplotlib"),
-        (["train", "egnet"], "lightning"),
+        (["train", "egnet"], "jsonargparse"),
     ):
         assert main(["bench", *arguments]) == 1
         error = capsys.readouterr().err

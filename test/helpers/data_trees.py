@@ -55,10 +55,13 @@ def plant_data_sets(root: Path) -> None:
             "dusk_day_pairs.csv",
             "images/dusk/a.png,images/day_train/a.png",
         ),
+        "cityscapes_768": (("train", "holdout"), "", ""),
+        "bdd_unlabelled": (("day",), "", ""),
         "streets": (("day",), "pairs.csv", ""),
         "street_pairs": (("night", "day"), "pairs.csv", "images/night/a.png,images/day/a.png"),
     }
     for name, (splits, pairs, line) in folders.items():
         files = [f"images/{split}/a.png=labels/{split}/a.png" for split in splits]
         plant(root / name, *files, content="train ids")
-        (root / name / pairs).write_text(f"{line}\n")
+        if pairs:
+            (root / name / pairs).write_text(f"{line}\n")
