@@ -61,7 +61,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (prefix / "share/ament_index/resource_index/packages/night_seg_ros").touch()
     for name in ("segment_node", "play_node"):
         script = prefix / "lib/night_seg_ros" / name
-        script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m night_seg_ros.{name} \"$@\"\n")
+        script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m night_seg_ros.nodes.{name} \"$@\"\n")
         script.chmod(0o755)
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{prefix}:{os.environ.get('AMENT_PREFIX_PATH', '')}")
     monkeypatch.setenv("PYTHONPATH", f"{CHECKOUT}:{os.environ.get('PYTHONPATH', '')}")
