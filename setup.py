@@ -93,6 +93,7 @@ setup(
             "pytest-xdist",
             "ruff",
             "setuptools<80",  # what colcon-core builds with, and what test_package.py therefore builds with
+            "timm",  # what EfficientNet-Lite is compared with
             "types-PyYAML",
             "types-tqdm",
         ],

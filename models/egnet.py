@@ -168,6 +168,8 @@ class EGNet(nn.Module):
         self._stage_prefixes = segmentation.stage_prefixes
         self.segmentation_stages = segmentation.stages[1:]
         self.guidance = nn.ModuleList(_guidance(guidance, exposure, c, w1, w2) for c in channels[:3])
+        if decoder_width and decoder_width < 4:
+            raise ValueError(f"decoder_width is {decoder_width}; give 4 or more, or 0 for no decoder")
         if decoder_stride not in DECODER_LEVELS:
             raise ValueError(f"decoder_stride is {decoder_stride}; it must be 4 or 8")
         level = DECODER_LEVELS[decoder_stride]

@@ -39,8 +39,7 @@ def build_model(
 
     Args:
         name: a key of ``MODELS``.
-        backbone: ``resnet10``, ``resnet18``, ``resnet34``, ``resnet50``,
-            ``resnet101``; the paper's where None. ``espnet`` has none to choose.
+        backbone: a name in ``encoder.BACKBONES``; the paper's where None.
         segmentation_network: for methods that have a choice of it; the paper's where None.
         num_classes: channels of the logits.
         options: further arguments of the model.

@@ -89,4 +89,8 @@ def _rename_efficientnet_lite(weights: dict[str, Tensor], backbone: str) -> dict
     names = EfficientNetLiteStages(backbone).published_names()
     if names[0] in weights:
         return weights
+    if len(weights) < len(names):
+        raise ValueError(
+            f"the file has {len(weights)} tensors, {backbone} has {len(names)}: it is another network"
+        )
     return dict(zip(names, weights.values(), strict=False))

@@ -98,7 +98,10 @@ def initialise(part: nn.Module) -> None:
     """
     for module in part.modules():
         if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+            # nn.init takes a depthwise convolution's fan for that of a whole one.
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.groups > 1:
+                module.weight.data.mul_(module.groups**0.5)
 
 
 def _conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

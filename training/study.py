@@ -139,7 +139,8 @@ def study(
         for name, variant in variants.items():
             run = runs[name] / f"seed{seed}"
             options = ["--data.root", data_root, "--run.out", str(run), "--run.seed", str(seed)]
-            options += ["--run.validate_every", "0"]  # each model is scored when it is trained
+            # Each model is scored when it is trained.
+            options += ["--run.validate_every", "0", "--run.keep", "0", "--run.best", "null"]
             if variant.starts_from is not None:
                 start = runs[variant.starts_from] / f"seed{seed}" / "model.safetensors"
                 options += ["--model.checkpoint", str(start)]

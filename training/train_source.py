@@ -34,8 +34,8 @@ class SourceModelConfig:
         segmentation_network: ``pspnet``, ``deeplab``, ``refinenet``, ``ccnet`` or ``espnet``.
         backbone: see ``models.encoder.BACKBONES``; None for ``espnet``, which has none to choose.
         network: further arguments of the network, such as ``output_stride``.
-        pretrained: ImageNet weights of the backbone: a file, ``torchvision`` (downloads; the deep stem and
-            the first stage of PSPNet and CCNet stay random), or None for random ones.
+        pretrained: ImageNet weights of the backbone, see ``read_pretrained`` (of torchvision's, the deep stem
+            and the first stage of PSPNet and CCNet stay random), or None for random ones.
         checkpoint: a checkpoint of the same network to start from, or None.
 
     Raises:
@@ -51,8 +51,8 @@ class SourceModelConfig:
     def __post_init__(self) -> None:
         if self.pretrained is not None and self.backbone is None:
             raise ValueError(
-                "model.pretrained is for the ResNet that model.backbone names: name one, or set "
-                "model.pretrained to null (espnet has no ResNet)"
+                "model.pretrained is for the backbone that model.backbone names: name one, or set "
+                "model.pretrained to null (espnet has none)"
             )
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from night_seg_ros.cli import run_command
+from night_seg_ros.common.subcommands import run_command
 
 BENCHES = {
     "network": ("bench.network", "the network alone, from its input to its logits"),

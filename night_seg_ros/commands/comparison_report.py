@@ -1,7 +1,7 @@
 # Copyright 2026 night_seg_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 
-"""The figures of a comparison of models, see ``compare.Comparison.figures``, as Markdown."""
+"""The figures of a comparison of models, see ``comparison.Comparison.figures``, as Markdown."""
 
 from __future__ import annotations
 

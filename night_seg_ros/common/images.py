@@ -139,7 +139,8 @@ def _decode_without_end(data: bytes) -> np.ndarray | None:
 def _orientation(header: Image.Image) -> int:
     """1..8 as in EXIF; 1, upright, if it says nothing or nonsense."""
     try:
-        found = int(header.getexif()[_ORIENTATION])
+        # The method of the base class: that of a PNG decodes all pixels, to look for EXIF data behind them.
+        found = int(Image.Image.getexif(header)[_ORIENTATION])
     except Exception:  # KeyError; and there is no end to what Pillow raises on broken EXIF data
         return 1
     return found if 1 <= found <= 8 else 1

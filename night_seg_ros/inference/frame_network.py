@@ -40,7 +40,7 @@ class FrameNetwork:
     Args:
         model: in evaluation mode, on its device, in ``dtype`` and channels last.
         dtype: of the network's input.
-        input_size: at which the network sees a frame, see ``models.inference.InputSize``.
+        input_size: at which the network sees a frame, see ``inference.preprocess.InputSize``.
 
     Attributes:
         network: the model: normalised RGB (N, 3, h, w) -> ``SegmentationOutput``.

@@ -71,7 +71,7 @@ def _labels_kernel(  # type: ignore[no-untyped-def]  # its arguments are Triton'
 def labels_on_cuda(
     logits: Tensor, size: tuple[int, int], align_corners: bool, confidence: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """See ``labels.predict_labels``; reads the logits with whatever strides they have."""
+    """See ``label_map.predict_labels``; reads the logits with whatever strides they have."""
     count, channels, rows, columns = logits.shape
     height, width = size
     labels = torch.empty((count, height, width), dtype=torch.uint8, device=logits.device)

@@ -93,7 +93,7 @@ class Segmenter:
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ``cuda:1`` ...
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto`` (bf16 where the device computes in it, else
             fp16 on CUDA and fp32 on the CPU). An exported program has fp32 only.
-        input_size: size at which the network sees a frame, see ``models.inference.InputSize``; the
+        input_size: size at which the network sees a frame, see ``inference.preprocess.InputSize``; the
             file's where None. A program that was exported for one size sees every frame at that one.
         trust_pt2: a ``.pt2`` file may be loaded, though a foreign one could run code.
 

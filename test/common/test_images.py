@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from helpers.image_files import encode, exif_orientation, monstrous_jpeg, monstrous_png
 from helpers.label_files import save
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from night_seg_ros.common.files import InputError
 from night_seg_ros.common.images import decode_image, fit, read_image, read_size
@@ -187,3 +187,19 @@ def test_fit_keeps_proportions() -> None:
     assert (fitted[10:30] == 7).all()
     assert fitted[:10].max() == fitted[30:].max() == 0
     assert fit(wide, 10, 40) is wide
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_the_header_is_read_without_the_pixels(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    cv2.imwrite(str(path), np.zeros((20, 30, 3), np.uint8))
+
+    def load(*_: object) -> None:
+        raise AssertionError("Pillow decodes the pixels")
+
+    for plugin in (PngImagePlugin.PngImageFile, JpegImagePlugin.JpegImageFile):
+        monkeypatch.setattr(plugin, "load", load)
+    assert read_size(path) == (20, 30)
+    assert read_image(path).shape == (20, 30, 3)

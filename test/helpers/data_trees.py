@@ -57,6 +57,8 @@ def plant_data_sets(root: Path) -> None:
         ),
         "cityscapes_768": (("train", "holdout"), "", ""),
         "bdd_unlabelled": (("day",), "", ""),
+        "bdd_day": (("train",), "", ""),
+        "kitti": (("train",), "", ""),
         "streets": (("day",), "pairs.csv", ""),
         "street_pairs": (("night", "day"), "pairs.csv", "images/night/a.png,images/day/a.png"),
     }

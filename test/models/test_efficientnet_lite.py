@@ -133,3 +133,18 @@ def test_decoder_by_hand() -> None:
     context = mean @ decoder.context.weight[:, :, 0, 0].T + decoder.context.bias
     expected = decoder.refine((fine + projected[1] + coarse + context[:, :, None, None]).clamp(min=0))
     torch.testing.assert_close(decoder(scales), expected)
+
+
+def test_random_weights_keep_the_scale() -> None:
+    """He's rule for what a channel of a depthwise convolution gives on to: its own kernel."""
+    torch.manual_seed(0)
+    for block in EfficientNetLiteStages("efficientnet_lite0").stages[2][1]:
+        kernel = block.conv_dw.weight
+        expected = math.sqrt(2 / (kernel.shape[-1] ** 2))
+        assert kernel.std().item() == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("width", [-1, 3])
+def test_a_decoder_too_narrow_is_refused(width: int) -> None:
+    with pytest.raises(ValueError, match=f"decoder_width is {width}; give 4 or more, or 0"):
+        build_model("egnet", backbone="resnet10", decoder_width=width)

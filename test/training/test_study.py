@@ -321,3 +321,25 @@ def test_a_start_must_come_before(folder: Path, tmp_path: Path, capsys, start: s
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     assert main(["study", "--config", str(tmp_path / "study.yaml"), "--data_root", str(folder)]) == 1
     assert f"'second' starts from '{start}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rescored", "complaint"),
+    [
+        (
+            {"plain": {"variant": "nowhere", "std": 0}},
+            "rescored 'plain' is of 'nowhere', which is no variant",
+        ),
+        ({"full": {"variant": "by sum", "std": 0.0}}, "rescored 'full' has the name of a variant"),
+    ],
+)
+def test_rescored_rows_are_of_variants(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rescored: dict, complaint: str
+) -> None:
+    values = yaml.safe_load((folder / "study.yaml").read_text()) | {"rescored": rescored}
+    for recipe in ("base.yaml", "sum.yaml"):
+        shutil.copy(folder / recipe, tmp_path)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    options = ["--config", str(tmp_path / "study.yaml"), "--data_root", str(folder)]
+    assert main(["study", *options, "--out", str(tmp_path / "out")]) == 1
+    assert complaint in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -64,7 +64,7 @@ def test_a_batch_is_learnt(name: str, backbone: str | None, network: dict[str, A
     ("model", "message"),
     [
         ({**ESPNET, "backbone": "resnet18"}, "espnet has no backbone to choose, 'resnet18' or other"),
-        ({**ESPNET, "pretrained": "torchvision"}, "set model.pretrained to null (espnet has no ResNet)"),
+        ({**ESPNET, "pretrained": "torchvision"}, "set model.pretrained to null (espnet has none)"),
     ],
 )
 def test_espnet_has_no_resnet(

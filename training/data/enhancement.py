@@ -3,7 +3,7 @@
 
 """Dark images made easier to see, by an old and simple method, before a network sees them.
 
-EGNet's paper compares with networks that see enhanced images; how it enhanced them is not in our notes. CLAHE
+EGNet's paper compares with networks that see enhanced images; how it enhanced them we do not know. CLAHE
 is our choice: K. Zuiderveld, "Contrast Limited Adaptive Histogram Equalization", Graphics Gems IV, 1994.
 """
 

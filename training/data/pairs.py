@@ -256,7 +256,7 @@ class PairStream(Dataset[dict[str, torch.Tensor]]):
         elif config.dataset == SIMULATED:
             simulated = SimulatedPairs(config.day, Path(root) / config.root, config.split)
             self.pairs, length = simulated, len(simulated)
-            sizes = image_sizes([(image, image) for image, _ in simulated.images.pairs])
+            sizes = {read_size(image): str(image) for image, _ in simulated.images.pairs}
         elif config.dataset in FILE_PAIRS:
             folder = Path(root) / config.root
             files = FILE_PAIRS[config.dataset](folder, folder / config.list)

@@ -204,6 +204,8 @@ class Engine:
         if len(self.validation) < len(data.validation):
             names = ", ".join(map(source_name, data.validation))
             raise DataError(f"data.validation has sources of one name, whose scores would mix: {names}")
+        if (run.keep != 0 or run.best is not None) and run.validate_every == 0:
+            raise ValueError("run.keep and run.best keep models that are scored: set run.validate_every, too")
         self.snapshots = Snapshots(self.out, run.keep, run.best, list(self.validation))
         model = method.networks["model"]
         self.optimizers = method.optimizers()
@@ -379,7 +381,7 @@ class Engine:
             "average": self.average.state_dict() if self.average is not None else None,
             "scores": self.scores,
             "scored_step": self.scored_step,
-            "best_score": self.snapshots.best_score,
+            "best": self.snapshots.state(),
             "starts_from": self.method.starts_from,
         }
         with atomic_path(self.out / "state.pt") as temporary:
@@ -419,7 +421,7 @@ class Engine:
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
             started, given = state["starts_from"], self.method.starts_from
-            self.snapshots.best_score = float(state["best_score"])
+            self.snapshots.restore(state["best"], int(state["step"]))
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is the state of another model or recipe: {error}") from error
         if given is not None and given != started:

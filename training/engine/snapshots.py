@@ -26,7 +26,7 @@ class Snapshots:
         sources: names of the validation's sources.
 
     Attributes:
-        best_score: the highest value so far; minus infinity before the first.
+        best_score: the highest value of ``best`` so far; minus infinity before the first.
 
     Raises:
         ValueError: ``keep`` below 0, or ``best`` is no score of these sources.
@@ -40,6 +40,23 @@ class Snapshots:
             raise ValueError(f"run.best: no score {best!r} here; known: {', '.join(known) or 'none at all'}")
         self.out, self.keep, self.best = out, keep, best
         self.best_score = -math.inf
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run has to know."""
+        return {"name": self.best, "score": self.best_score}
+
+    def restore(self, state: dict[str, Any], step: int) -> None:
+        """Go on from a state, and forget what came after it.
+
+        Args:
+            state: see ``state``; the best by another score is no measure for this one.
+            step: at which the run goes on.
+        """
+        if state["name"] == self.best:
+            self.best_score = float(state["score"])
+        for path in (self.out / FOLDER).glob("step_*.safetensors"):
+            if int(path.stem.removeprefix("step_")) > step:
+                path.unlink()
 
     def add(self, step: int, scores: dict[str, dict[str, Any]], write: Callable[[Path], None]) -> None:
         """Keep a model that was just scored, as far as it shall be kept.

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from night_seg_ros.common.files import write_bytes
+from night_seg_ros.common.images import read_size
 from night_seg_ros.common.workers import leave_interrupts
 from night_seg_ros.training.streets.scene import StreetScene
 from night_seg_ros.training.streets.street import TRAINING_SEEDS
@@ -67,12 +67,12 @@ class Streets(Dataset[int]):
             path = self.out / IMAGE.format(time="day", seed=seed)
             if not path.is_file():
                 continue
-            with Image.open(path) as image:
-                if image.size[::-1] != self.size:
-                    raise ValueError(
-                        f"{path} is {image.size[0]}x{image.size[1]}, not {self.size[1]}x{self.size[0]}: "
-                        "give that size, or another --out"
-                    )
+            height, width = read_size(path)
+            if (height, width) != self.size:
+                raise ValueError(
+                    f"{path} is {width}x{height}, not {self.size[1]}x{self.size[0]}: give that size, or "
+                    "another --out"
+                )
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

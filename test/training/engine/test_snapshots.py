@@ -41,3 +41,22 @@ def test_the_best_by_its_name(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path, keep: int, best: str | None, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Snapshots(tmp_path, keep, best, ["a/val"])
+
+
+def test_a_resumed_run_forgets_what_came_later_and_other_scores(tmp_path: Path) -> None:
+    first = Snapshots(tmp_path, "all", "miou/a", ["a"])
+    (tmp_path / "snapshots").mkdir()
+    for step, miou in ((1, 0.5), (2, 0.7), (3, 0.6)):
+        scores = {"a": {"miou": miou, "pixel_accuracy": miou / 2}}
+        first.add(step, scores, lambda path, step=step: path.write_text(str(step)))
+    resumed = Snapshots(tmp_path, "all", "miou/a", ["a"])
+    resumed.restore(first.state(), step=2)
+    assert [path.stem for path in sorted((tmp_path / "snapshots").iterdir())] == [
+        "step_00000001",
+        "step_00000002",
+    ]
+    assert resumed.best_score == 0.7
+    other = Snapshots(tmp_path, 0, "pixel_accuracy/a", ["a"])
+    other.restore(first.state(), step=2)
+    other.add(4, {"a": {"miou": 0.1, "pixel_accuracy": 0.2}}, lambda path: path.write_text("4"))
+    assert (tmp_path / "best.safetensors").read_text() == "4"
