@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from night_seg_ros.models.loading import load_part
 from night_seg_ros.models.residual import initialise
+from night_seg_ros.models.stages import OUTPUT_STRIDES, EncoderStages
 
 EPSILON = 1e-3  # of the batch norms, as in the published weights
 
@@ -128,7 +129,7 @@ class InvertedResidual(nn.Module):
         return result + features if self.shortcut else result
 
 
-class EfficientNetLiteStages(nn.Module):
+class EfficientNetLiteStages(EncoderStages):
     """An EfficientNet-Lite without its classifier, in the parts of ``ResNetStages``.
 
     Args:
@@ -140,8 +141,7 @@ class EfficientNetLiteStages(nn.Module):
     Attributes:
         stem: (N, in_channels, H, W) -> (N, 16, H/2, W/2).
         stages: four stages, at strides 4, 8, 16 and 32 (or ``output_stride``).
-        out_channels: channels after each stage.
-        stage_prefixes: what stands before the names of each stage's tensors in published weights.
+        out_channels, stage_prefixes: see ``EncoderStages``.
 
     Raises:
         ValueError: unknown backbone or output stride.
@@ -151,7 +151,7 @@ class EfficientNetLiteStages(nn.Module):
         super().__init__()
         if backbone not in SCALES:
             raise ValueError(f"unknown backbone {backbone!r}; known: {', '.join(SCALES)}")
-        if output_stride not in (8, 16, 32):
+        if output_stride not in OUTPUT_STRIDES:
             raise ValueError(f"output_stride is {output_stride}; it must be 8, 16 or 32")
         width, depth = SCALES[backbone]
         scaled = [_scaled(stage, width, depth, i in (0, len(STAGES) - 1)) for i, stage in enumerate(STAGES)]
@@ -179,15 +179,6 @@ class EfficientNetLiteStages(nn.Module):
         self.out_channels = [scaled[part[-1]].channels for part in PARTS]
         self.stage_prefixes = ["blocks."] * len(PARTS)
         initialise(self)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Features after each of the four stages."""
-        features = self.stem(image)
-        levels = []
-        for stage in self.stages:
-            features = stage(features)
-            levels.append(features)
-        return levels
 
     def load_pretrained(self, weights: dict[str, Tensor]) -> None:
         """Start from weights under timm's names.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from night_seg_ros.models.loading import load_part
 from night_seg_ros.models.residual import BasicBlock, Block, Bottleneck, initialise, residual_stage
+from night_seg_ros.models.stages import OUTPUT_STRIDES, EncoderStages
 
 BACKBONES: dict[str, tuple[Block, list[int]]] = {
     "resnet10": (BasicBlock, [1, 1, 1, 1]),
@@ -24,10 +25,8 @@ BACKBONES: dict[str, tuple[Block, list[int]]] = {
 PLANES = (64, 128, 256, 512)
 """Channels in the blocks of each stage."""
 
-OUTPUT_STRIDES = (8, 16, 32)
 
-
-class ResNetStages(nn.Module):
+class ResNetStages(EncoderStages):
     """A ResNet without its classifier, cut into the parts that networks are put together from.
 
     Args:
@@ -44,8 +43,7 @@ class ResNetStages(nn.Module):
     Attributes:
         stem: (N, in_channels, H, W) -> (N, 64, H/4, W/4); 128 channels if deep.
         stages: the four residual stages.
-        out_channels: channels after each stage.
-        stage_prefixes: what stands before the names of each stage's tensors in published weights.
+        out_channels, stage_prefixes: see ``EncoderStages``.
 
     Raises:
         ValueError: unknown backbone or output stride.
@@ -90,15 +88,6 @@ class ResNetStages(nn.Module):
         if stride_first:
             _move_strides(self.stages)
         self._dilate(output_stride, dilate_first)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Features after each of the four stages."""
-        features = self.stem(image)
-        levels = []
-        for stage in self.stages:
-            features = stage(features)
-            levels.append(features)
-        return levels
 
     def load_pretrained(self, weights: dict[str, Tensor]) -> None:
         """Start from the weights of a ResNet, under torchvision's names.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
+import night_seg_ros
 from night_seg_ros.common.subcommands import run_command
 
 COMMANDS = {
@@ -52,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
         # Read when torch loads OpenMP. Threads that wait actively for each other at the end of every layer
         # take, on a busy machine, the processor from the one that they wait for.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if argv == ["--version"]:
+        print(f"night-seg {night_seg_ros.__version__}")
+        return 0
     return run_command("night-seg", COMMANDS, argv)
 
 

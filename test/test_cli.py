@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import night_seg_ros
+from night_seg_ros import cli
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # Runs a command, and says what OpenMP is told when torch is about to be loaded.
@@ -59,3 +62,8 @@ def test_what_the_user_tells_openmp_counts() -> None:
 
 def test_training_keeps_the_policy_of_openmp() -> None:
     assert told(["train", "egnet", "--config", "nothing.yaml"]) == "None"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"night-seg {night_seg_ros.__version__}\n"

@@ -27,7 +27,7 @@ PARTS = {
     "bench": {"common", "models", "inference", "media", "nodes", "training"},
     "cli": {"common"},
 }
-# Likewise inside of training; its files outside of folders, a method each, may import all of them.
+# Likewise inside of training; its files outside of folders may import all of them.
 TRAINING = {
     "losses": set(),
     "streets": set(),
